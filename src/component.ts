@@ -1,0 +1,270 @@
+/**
+ * What a source and a sink are, and the host they are given.
+ *
+ * A component is one file in `sources/` or `sinks/`: its schema with descriptions and defaults, its factory, its class.
+ * `components.ts` lists them all. A further power (an HTTP endpoint, a probe) is an interface of its own, found by a
+ * guard, so that a simple component stays simple.
+ *
+ * The life of a component: `create` (no I/O, may throw a LeatError of kind `configuration`) → `start` → … → `stop`.
+ * A reload creates the new ones beside the old, starts them, swaps the routes and endpoints, and stops the old; a
+ * component whose configuration didn't change is left alone.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { ZodType } from "zod";
+import type { Event, PackedHeaders, Seq } from "./event.ts";
+import type { Clock, Logger } from "./ports.ts";
+
+// ---------------------------------------------------------------------------------------------------------------- HTTP
+
+/** A place on the public listener. A path is taken by one endpoint; `subtree` takes what lies below it too. */
+export interface HttpEndpoint {
+  /** Begins with `/`, has no trailing one. */
+  readonly path: string;
+  readonly subtree: boolean;
+  /**
+   * Answers one request. `rest` is the path after `path` ("" or "/…", still percent-encoded, without the query).
+   * May be async; a rejection is answered 500 and logged, so it should not happen for anything a client can cause.
+   */
+  handle(request: IncomingMessage, response: ServerResponse, rest: string): void | Promise<void>;
+}
+
+/** Has an HTTP endpoint on the public listener. */
+export interface HasEndpoint {
+  endpoint(): HttpEndpoint;
+}
+
+export function hasEndpoint(component: object): component is HasEndpoint {
+  return "endpoint" in component && typeof component.endpoint === "function";
+}
+
+// -------------------------------------------------------------------------------------------------------------- Sources
+
+/** What `append` resolves with, once the event (or the one it repeats) is on disk (J1). */
+export interface Appended {
+  readonly seq: Seq;
+  readonly id: string;
+  /** The source had this id within its `dedupe` window: nothing was appended, `seq` is the first one's. */
+  readonly duplicate: boolean;
+  /** A duplicate whose body is not the first one's. It is kept as refused. */
+  readonly differs: boolean;
+}
+
+/** Something that came and was not taken, kept within a bound so that a person can see it (J2). */
+export interface NewRefusal {
+  readonly source: string;
+  /** A stable word, lower snake case: `signature`, `too_large`, `duplicate_differs`, `encoding`, `rate`, … */
+  readonly reason: string;
+  /** Where it came from, such as the peer's IP address; refusals coalesce by (source, reason, address). */
+  readonly address: string;
+  /** For people; holds no secret. */
+  readonly detail: string;
+  /** At most the first 1 KiB of the body. */
+  readonly body: Uint8Array | null;
+}
+
+/** Whether sources may take events now; when not, why, and when a sender should come back. */
+export type Intake =
+  | { readonly open: true }
+  | { readonly open: false; readonly reason: string; readonly retryAfterMs: number };
+
+/** What a source has received, before it has its name. */
+export interface Arrival {
+  /**
+   * As the source's scheme names them (Stripe's `id`, a Kafka record's place, …), else null: then the host takes what
+   * the source's `id:`, `event_type:`, `key:` expressions yield, else a new UUIDv7, the source's type, no key.
+   */
+  readonly id: string | null;
+  readonly type: string | null;
+  readonly key: string | null;
+  readonly subject: string | null;
+  readonly headers: PackedHeaders;
+  readonly body: Uint8Array;
+  /** From `leat-hops`, else 0. */
+  readonly hops: number;
+}
+
+/** What a source is given. */
+export interface SourceHost {
+  readonly name: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /**
+   * Names the arrival and appends it. Resolves only once it is on disk (J1): tell the upstream yes only then. Rejects
+   * with a LeatError: `refused` (id, key or headers over a limit), `unavailable` (journal full, too much uncommitted,
+   * waited too long; `retryAfterMs` is set) or `storage`. The caller must not change or reuse the bytes afterwards.
+   */
+  append(arrival: Arrival): Promise<Appended>;
+  /** Keeps a refusal; never fails, never waits. */
+  refuse(refusal: NewRefusal): void;
+  /** Cheap; asked before work is done for an event. */
+  intake(): Intake;
+}
+
+export interface Source {
+  start(): Promise<void>;
+  /** Stops taking, finishes what is being appended. Resolves when nothing of it is left running. */
+  stop(): Promise<void>;
+}
+
+export interface SourceType<C = unknown> {
+  readonly kind: "source";
+  /** What `type:` says. */
+  readonly type: string;
+  /** One line for the reference. */
+  readonly description: string;
+  /** The fields beside `type`, each with `.describe(…)` and its default. */
+  readonly schema: ZodType<C>;
+  create(config: C, host: SourceHost): Source;
+}
+
+// ---------------------------------------------------------------------------------------------------------------- Sinks
+
+/** One delivery as a sink gets it: the event, matched, transformed, its templates filled in. */
+export interface Message {
+  readonly event: Event;
+  /** What to send: the event's own bytes, or what the transform made. */
+  readonly body: Uint8Array;
+  /** Null when unknown. `application/json` for what a transform made. */
+  readonly contentType: string | null;
+  /** The sink's templated fields (see `PushedSinkType.templates`), rendered for this delivery; literal text, not yet escaped. */
+  readonly fields: Readonly<Record<string, string>>;
+  readonly route: string;
+  readonly subscription: string;
+  /** 1 for the first attempt. */
+  readonly attempt: number;
+  /** 0 for the original delivery, n for the nth replay. */
+  readonly replay: number;
+  /** What to write into `leat-hops`: the event's own hops plus one. */
+  readonly hops: number;
+}
+
+/** What a receiver answered that becomes an event of the sink's own name (`reply: true`). */
+export interface Reply {
+  readonly contentType: string | null;
+  readonly body: Uint8Array;
+  /** True when the answer was longer than what may become an event (64 KiB); `body` is then cut. */
+  readonly truncated: boolean;
+}
+
+/**
+ * What became of one attempt. The sink says what happened; the policy (`delivery/retry.ts`) decides what that means.
+ * - `delivered`: the receiver confirmed.
+ * - `failed`: it did not; a retry may help.
+ * - `rejected`: no retry can help (a header the protocol can't carry): dead at once.
+ */
+export type Report =
+  | {
+      readonly result: "delivered";
+      readonly status?: number;
+      readonly answer?: Uint8Array;
+      readonly reply?: Reply;
+    }
+  | {
+      readonly result: "failed";
+      /** Lower snake case: `timeout`, `connection_refused`, `dns`, `tls`, `reset`, `status`, `closed`, … */
+      readonly error: string;
+      /** For people. */
+      readonly message: string;
+      readonly status?: number;
+      readonly answer?: Uint8Array;
+      /** How long the receiver asked us to wait, in milliseconds from now. */
+      readonly retryAfterMs?: number;
+      /** The receiver is gone for good at this address (410): pause the whole sink. */
+      readonly gone?: boolean;
+    }
+  | { readonly result: "rejected"; readonly error: string; readonly message: string };
+
+/** What a sink is given. */
+export interface SinkHost {
+  readonly name: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** A pushed sink owes every event a delivery. */
+export interface PushedSink {
+  start(): Promise<void>;
+  /**
+   * One attempt. Never rejects for what a receiver can cause; a rejection is a defect and counts as `failed`.
+   * Must settle soon after `signal` aborts (the sink's `timeout`, or the daemon stopping): the delivery then counts as failed.
+   * Called by several subscriptions at once, within the sink's `concurrency`.
+   */
+  deliver(message: Message, signal: AbortSignal): Promise<Report>;
+  stop(): Promise<void>;
+}
+
+export interface PushedSinkType<C = unknown> {
+  readonly kind: "pushed";
+  readonly type: string;
+  readonly description: string;
+  /** The fields beside `type` and beside those every pushed sink has (retry, timeout, concurrency, rate, …). */
+  readonly schema: ZodType<C>;
+  /** Names of fields, on the sink or in a route's `to`, that may hold templates; rendered into `Message.fields`. */
+  readonly templates: readonly string[];
+  /** Whether the sink can be a source too (`reply: true`). */
+  givesBack(config: C): boolean;
+  create(config: C, host: SinkHost): PushedSink;
+}
+
+/** One frame of a stream: what one route yields for one channel of one event. */
+export interface StreamFrame {
+  readonly channel: string;
+  readonly type: string;
+  readonly id: string;
+  readonly time: number;
+  readonly body: Uint8Array;
+}
+
+/** What a stream is given beyond a sink's host: its index, and the subscription's place. */
+export interface StreamHost extends SinkHost {
+  readonly index: StreamHistory;
+}
+
+/** The reading side of a stream's index, for resuming readers. */
+export interface StreamHistory {
+  /**
+   * Frames with `after < seq`, in seq order, of the channels that `wants` says yes to; whole seqs only (never some of
+   * one seq's frames). `through` is the seq up to which the answer is complete, `limit` frames being reached or not.
+   */
+  read(after: Seq, wants: ChannelSelection, limit: number): Promise<{ frames: IndexedFrame[]; through: Seq }>;
+  /** The seqs the index can answer for: `oldest` is the lowest `after` that needs no gap, `newest` the last one indexed. */
+  bounds(): Promise<{ oldest: Seq; newest: Seq }>;
+  /** The highest seq at or before which everything was accepted before `time` (ms since 1970). For `history.on_connect`. */
+  seqAt(time: number): Promise<Seq>;
+}
+
+export interface IndexedFrame extends StreamFrame {
+  readonly seq: Seq;
+}
+
+/** Channels by exact name (indexed) and by pattern (a scan). */
+export interface ChannelSelection {
+  readonly exact: readonly string[];
+  readonly patterns: readonly string[];
+}
+
+/** A stream owes its readers a gapless sequence from where they left off. */
+export interface StreamSink extends HasEndpoint {
+  start(): Promise<void>;
+  /**
+   * Hands the frames of one event (from all routes) to the present readers; called in seq order, after the event's
+   * commit and not waiting for the index. An event that yields no frame is announced too, with an empty list, so that
+   * heartbeats can carry its seq.
+   */
+  publish(seq: Seq, frames: readonly StreamFrame[]): void;
+  /** Tells readers to come back later (`bye`), closes, resolves when none is left. */
+  stop(): Promise<void>;
+}
+
+export interface StreamSinkType<C = unknown> {
+  readonly kind: "stream";
+  readonly type: string;
+  readonly description: string;
+  readonly schema: ZodType<C>;
+  readonly templates: readonly string[];
+  /** How long the index keeps this stream's frames, in ms. */
+  historyMs(config: C): number;
+  create(config: C, host: StreamHost): StreamSink;
+}
+
+export type SinkType<C = unknown> = PushedSinkType<C> | StreamSinkType<C>;

@@ -1,0 +1,103 @@
+/**
+ * The words: what an event is, and how its headers are kept.
+ *
+ * Everything here is plain data with no behaviour of its own, so that every layer may import it.
+ */
+
+/** The journal's own number of an event. Dense, grows in commit order, below 2^53 (microseconds of the journal's birth). */
+export type Seq = number;
+
+/** One header as it came: the name in its original case, the value as bytes. */
+export type Header = readonly [name: string, value: Uint8Array];
+
+/**
+ * Headers in the form that is stored and passed between threads: for each header a 16-bit length and the name in
+ * latin1, then a 32-bit length and the value's bytes; all lengths big-endian. One buffer instead of many small ones
+ * keeps the path of an accepted webhook free of per-header allocations. `packHeaders` and `unpackHeaders` are the only
+ * code that knows it.
+ */
+export type PackedHeaders = Uint8Array;
+
+/** What a source hands to the journal. */
+export interface NewEvent {
+  /** The name of the source: a key of `sources`, or a sink that gives back, or `leat`. */
+  readonly source: string;
+  /** What the sender calls it; at most 512 bytes. With the source's name it is the key for dropping duplicates. */
+  readonly id: string;
+  readonly type: string;
+  readonly subject: string | null;
+  /** Events with the same key keep their order; at most 1 KiB. */
+  readonly key: string | null;
+  /** When it was accepted: milliseconds since 1970, UTC, by the wall clock. */
+  readonly time: number;
+  readonly headers: PackedHeaders;
+  /** The bytes as they came; never changed afterwards (J8). */
+  readonly body: Uint8Array;
+  /** How many Leats it has come through; above 8 a delivery is dead. */
+  readonly hops: number;
+  /** The event whose delivery this one answers (a reply), else null. */
+  readonly cause: Seq | null;
+}
+
+/** An event that the journal has accepted. */
+export interface Event extends NewEvent {
+  readonly seq: Seq;
+}
+
+/** How many Leats an event may come through before its deliveries are dead. */
+export const MAX_HOPS = 8;
+
+/** The built-in source: what Leat itself has to say (dead letters, breakers, refusals, sources that lost their broker). */
+export const LEAT_SOURCE = "leat";
+
+export const NO_HEADERS: PackedHeaders = new Uint8Array(0);
+
+/** Packs `[name, value]` pairs; a string value is taken as latin1, as Node's HTTP parser hands it out. */
+export function packHeaders(headers: Iterable<readonly [string, string | Uint8Array]>): PackedHeaders {
+  const list = [...headers];
+  let size = 0;
+  for (const [name, value] of list) size += 6 + name.length + value.length;
+  const out = Buffer.allocUnsafeSlow(size);
+  let at = 0;
+  for (const [name, value] of list) {
+    at = out.writeUInt16BE(name.length, at);
+    at += out.latin1Write(name, at);
+    at = out.writeUInt32BE(value.length, at);
+    if (typeof value === "string") at += out.latin1Write(value, at);
+    else {
+      out.set(value, at);
+      at += value.length;
+    }
+  }
+  return out;
+}
+
+/** Unpacks what `packHeaders` packed; the values are views on the same memory. */
+export function unpackHeaders(packed: PackedHeaders): Header[] {
+  const bytes = Buffer.from(packed.buffer, packed.byteOffset, packed.byteLength);
+  const headers: Header[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const nameEnd = at + 2 + bytes.readUInt16BE(at);
+    const name = bytes.latin1Slice(at + 2, nameEnd);
+    const valueEnd = nameEnd + 4 + bytes.readUInt32BE(nameEnd);
+    headers.push([name, bytes.subarray(nameEnd + 4, valueEnd)]);
+    at = valueEnd;
+  }
+  return headers;
+}
+
+/** The last value of a header by its lower-case name, as latin1 text; undefined where there is none. */
+export function headerValue(packed: PackedHeaders, lowerCaseName: string): string | undefined {
+  let found: string | undefined;
+  for (const [name, value] of unpackHeaders(packed)) {
+    if (name.toLowerCase() === lowerCaseName) {
+      found = Buffer.from(value.buffer, value.byteOffset, value.byteLength).latin1Slice();
+    }
+  }
+  return found;
+}
+
+/** The bytes an event counts for in backlogs, retention and limits. */
+export function eventBytes(event: NewEvent): number {
+  return event.body.byteLength + event.headers.byteLength + event.id.length + 64;
+}
