@@ -61,9 +61,9 @@ export function packHeaders(headers: Iterable<readonly [string, string | Uint8Ar
   let at = 0;
   for (const [name, value] of list) {
     at = out.writeUInt16BE(name.length, at);
-    at += out.latin1Write(name, at);
+    at += out.write(name, at, "latin1");
     at = out.writeUInt32BE(value.length, at);
-    if (typeof value === "string") at += out.latin1Write(value, at);
+    if (typeof value === "string") at += out.write(value, at, "latin1");
     else {
       out.set(value, at);
       at += value.length;
@@ -78,7 +78,7 @@ export function unpackHeaders(packed: PackedHeaders): Header[] {
   const headers: Header[] = [];
   for (let at = 0; at < bytes.length; ) {
     const nameEnd = at + 2 + bytes.readUInt16BE(at);
-    const name = bytes.latin1Slice(at + 2, nameEnd);
+    const name = bytes.toString("latin1", at + 2, nameEnd);
     const valueEnd = nameEnd + 4 + bytes.readUInt32BE(nameEnd);
     headers.push([name, bytes.subarray(nameEnd + 4, valueEnd)]);
     at = valueEnd;
@@ -91,7 +91,7 @@ export function headerValue(packed: PackedHeaders, lowerCaseName: string): strin
   let found: string | undefined;
   for (const [name, value] of unpackHeaders(packed)) {
     if (name.toLowerCase() === lowerCaseName) {
-      found = Buffer.from(value.buffer, value.byteOffset, value.byteLength).latin1Slice();
+      found = Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("latin1");
     }
   }
   return found;
