@@ -1,0 +1,151 @@
+/**
+ * What the main thread and the writer say to each other: one group in, one commit, one answer out. Plain data that
+ * survives structured clone; bodies travel packed in one buffer per group and never come back.
+ */
+import type { NewRefusal } from "../../component.ts";
+import type { Seq } from "../../event.ts";
+import type { SinkState, SubscriptionDefinition } from "../journal.ts";
+
+/** One event to append; its bytes lie in the group's `bytes`: headers first, body behind. */
+export interface PackedAppend {
+  readonly source: string;
+  readonly id: string;
+  readonly type: string;
+  readonly subject: string | null;
+  readonly key: string | null;
+  readonly time: number;
+  readonly hops: number;
+  readonly cause: Seq | null;
+  readonly offset: number;
+  readonly headerLength: number;
+  readonly bodyLength: number;
+  /** Null: neither looked up nor remembered. */
+  readonly dedupeMs: number | null;
+}
+
+/** A waiting delivery's row: exists only while the cursor has passed the event and it is not settled, or it is a replay. */
+export interface DeliveryRow {
+  readonly seq: Seq;
+  readonly replay: number;
+  /**
+   * - `leased`: in flight when the cursor passed it; after a restart it is tried again.
+   * - `retrying`: waits for `due`.
+   * - `parked`: waits for its key's head.
+   */
+  readonly state: "leased" | "retrying" | "parked";
+  readonly key: string | null;
+  readonly attempts: number;
+  readonly firstAttemptAt: number | null;
+  /** Wall clock, ms; loaded as min(due, now + delay). */
+  readonly due: number | null;
+  readonly delay: number | null;
+}
+
+/** What moves between an account's columns. In flight is memory's: on disk a leased event is still pending or retrying. */
+export interface AccountDelta {
+  readonly route: string;
+  /** For replays the second set of columns. */
+  readonly replay: boolean;
+  readonly pending: number;
+  readonly retrying: number;
+  readonly filtered: number;
+  readonly delivered: number;
+  readonly dead: number;
+  readonly expired: number;
+  readonly purged: number;
+}
+
+export interface AttemptRow {
+  readonly seq: Seq;
+  readonly replay: number;
+  readonly n: number;
+  readonly at: number;
+  readonly ms: number;
+  readonly outcome: string;
+  readonly status: number | null;
+  readonly error: string | null;
+  readonly message: string | null;
+  readonly answer: Uint8Array | null;
+}
+
+export interface DeadRow {
+  readonly seq: Seq;
+  readonly replay: number;
+  readonly route: string;
+  readonly at: number;
+  readonly error: string;
+  readonly message: string;
+  readonly attempts: number;
+}
+
+/** All that one subscription settled since its last delta. Deltas of one subscription add up (`mergeDelta`). */
+export interface SubscriptionDelta {
+  /** `subscription.id` in the file. */
+  readonly subscription: number;
+  /** Every owed event at or below it is settled or has a row. */
+  readonly cursor: Seq;
+  readonly accounts: readonly AccountDelta[];
+  readonly put: readonly DeliveryRow[];
+  readonly remove: readonly { readonly seq: Seq; readonly replay: number }[];
+  readonly attempts: readonly AttemptRow[];
+  /** The writer copies the event (and its cause) beside it in the same commit. */
+  readonly dead: readonly DeadRow[];
+  readonly expired: readonly { readonly from: Seq; readonly to: Seq; readonly reason: string }[];
+  /** After an unclean stop: the seq about to be evaluated (recorded before it is); null clears it. Undefined: unchanged. */
+  readonly suspect?: Seq | null;
+}
+
+/** Rare commands, each a commit of its own between two groups. */
+export type Command =
+  | {
+      readonly kind: "reconcile";
+      readonly definitions: readonly SubscriptionDefinition[];
+      readonly now: number;
+    }
+  | { readonly kind: "replay"; readonly seq: Seq; readonly subscription: string; readonly now: number }
+  | {
+      readonly kind: "purge";
+      readonly subscription: string;
+      readonly what: "owed" | "dead";
+      readonly now: number;
+    };
+
+export interface Group {
+  readonly number: number;
+  /** Wall clock of the main thread, ms. */
+  readonly now: number;
+  readonly bytes: Uint8Array;
+  readonly appends: readonly PackedAppend[];
+  readonly deltas: readonly SubscriptionDelta[];
+  readonly sinks: readonly { readonly sink: string; readonly state: SinkState }[];
+  readonly refusals: readonly (NewRefusal & { readonly at: number; readonly count: number })[];
+}
+
+/** One append's answer, in the group's order. */
+export interface AppendResult {
+  readonly seq: Seq;
+  readonly duplicate: boolean;
+  readonly differs: boolean;
+}
+
+export type GroupResult =
+  | {
+      readonly number: number;
+      readonly ok: true;
+      /** Fresh events got `firstSeq`, `firstSeq + 1`, … in order; only the others are listed. */
+      readonly firstSeq: Seq;
+      readonly duplicates: readonly {
+        readonly index: number;
+        readonly seq: Seq;
+        readonly differs: boolean;
+      }[];
+      /** Appends refused one by one after the group failed as a whole: index → why. */
+      readonly refused: readonly { readonly index: number; readonly message: string }[];
+      readonly seconds: number;
+    }
+  | {
+      readonly number: number;
+      readonly ok: false;
+      readonly failure: "full" | "storage" | "internal";
+      readonly message: string;
+    };
