@@ -1,7 +1,7 @@
 import { type Browser, chromium } from "playwright-core";
 
 /** Where the browser for tests is: Debian's package, unless LEAT_CHROMIUM names another. */
-export const CHROMIUM = process.env["LEAT_CHROMIUM"] ?? "/usr/bin/chromium";
+export const CHROMIUM = process.env.LEAT_CHROMIUM ?? "/usr/bin/chromium";
 
 /** A real, headless Chromium that talks to nobody but us; close it. */
 export function launchChromium(): Promise<Browser> {
