@@ -88,6 +88,8 @@ export interface SourceHost {
   readonly name: string;
   readonly clock: Clock;
   readonly log: Logger;
+  /** The largest body an event may have, in bytes (`limits`): a source stops reading beyond it. */
+  readonly maxEventBytes: number;
   /**
    * Names the arrival and appends it. Resolves only once it is on disk (J1): tell the upstream yes only then. Rejects
    * with a LeatError: `refused` (id, key or headers over a limit), `unavailable` (journal full, too much uncommitted,
