@@ -1,0 +1,183 @@
+/**
+ * The storage port: all that the journal asks of the disk. A thin synchronous interface over `node:sqlite`, so that a
+ * simulation can stand between it and the real thing and fail every Nth call (disk full, I/O error, crash).
+ *
+ * Everything the writer does to `journal.db` goes through one `Storage`. Readers have one of their own, read-only.
+ */
+import { randomFillSync } from "node:crypto";
+import { closeSync, fsyncSync, openSync, rmSync, statfsSync, statSync, writeSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+
+export type SqlValue = null | number | bigint | string | Uint8Array;
+export type Row = Record<string, SqlValue>;
+
+export interface Statement {
+  run(...values: SqlValue[]): { readonly changes: number | bigint };
+  get(...values: SqlValue[]): Row | undefined;
+  all(...values: SqlValue[]): Row[];
+}
+
+export interface Checkpoint {
+  /** Frames in the WAL, and how many of them are in the database file by now; equal when nothing is left. */
+  readonly frames: number;
+  readonly moved: number;
+}
+
+export interface Storage {
+  /** Statements without parameters or results. */
+  exec(sql: string): void;
+  /** Prepare once, run often. */
+  prepare(sql: string): Statement;
+  /** Starts a write transaction. */
+  begin(): void;
+  /** On disk when it returns. */
+  commit(): void;
+  /** Ends the transaction if SQLite has not already done so itself (as it does when the disk is full). Never throws. */
+  rollback(): void;
+  checkpoint(mode: "PASSIVE" | "TRUNCATE"): Checkpoint;
+  /** Free and total bytes of the file system, as an unprivileged process sees them. */
+  space(): { readonly free: number; readonly total: number };
+  /** Sizes of the database file and of its WAL. */
+  sizes(): { readonly file: number; readonly wal: number };
+  /**
+   * A file of random bytes beside the database, freed when the disk is full so that retention can commit.
+   * Creating it when it exists, and releasing it when it doesn't, do nothing.
+   */
+  createBallast(bytes: number): void;
+  releaseBallast(): void;
+  close(): void;
+}
+
+export interface OpenStorage {
+  /** The database file; `:memory:` for tests (no ballast, no sizes). */
+  readonly file: string;
+  readonly readOnly?: boolean;
+}
+
+const SQLITE_IOERR = 10;
+const SQLITE_FULL = 13;
+/** The WAL's shared-memory file could not grow: in practice the disk is full, and nothing was written yet. */
+const SQLITE_IOERR_SHMSIZE = SQLITE_IOERR | (19 << 8);
+/** I/O error, damaged, not a database, read-only, can't open, no memory: the file can't be trusted to take a commit. */
+const LOST = new Set([SQLITE_IOERR, 11, 26, 8, 14, 7]);
+
+/**
+ * What a failed call means. `full`: nothing is lost, try again when there is room. `storage`: what was written may or
+ * may not be on disk, and the kernel may have dropped dirty pages; never retry the commit (fsyncgate). Null: a defect.
+ */
+export function storageFailure(error: unknown): "full" | "storage" | null {
+  if (!(error instanceof Error)) return null;
+  if ("errcode" in error && typeof error.errcode === "number") {
+    if (error.errcode === SQLITE_FULL || error.errcode === SQLITE_IOERR_SHMSIZE) return "full";
+    return LOST.has(error.errcode & 0xff) ? "storage" : null;
+  }
+  if ("code" in error && typeof error.code === "string") {
+    if (error.code === "ENOSPC" || error.code === "EDQUOT") return "full";
+    if (error.code === "EIO" || error.code === "EROFS") return "storage";
+  }
+  return null;
+}
+
+export function openStorage(options: OpenStorage): Storage {
+  return new SqliteStorage(options);
+}
+
+class SqliteStorage implements Storage {
+  readonly #db: DatabaseSync;
+  readonly #file: string;
+
+  constructor({ file, readOnly = false }: OpenStorage) {
+    this.#file = file;
+    // Readers wait for nothing in WAL mode; the time-out only covers recovery after a crash, by whoever opens first.
+    this.#db = new DatabaseSync(file, { readOnly, timeout: 5000 });
+    this.#db.enableDefensive(true);
+    this.#db.exec("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY");
+    if (readOnly) this.#db.exec("PRAGMA query_only = ON");
+    else {
+      // page_size and auto_vacuum count only before the first table is made. 16 KiB pages: fewest bytes and calls per
+      // event measured. The WAL's own checkpoints are off: `checkpoint` is called when nobody waits for a commit.
+      this.#db.exec(`PRAGMA page_size = 16384; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;
+        PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864;
+        PRAGMA cache_size = -32768`);
+      // On macOS a plain fsync leaves the bytes in the drive's cache.
+      if (process.platform === "darwin") {
+        this.#db.exec("PRAGMA fullfsync = ON; PRAGMA checkpoint_fullfsync = ON");
+      }
+    }
+  }
+
+  exec(sql: string): void {
+    this.#db.exec(sql);
+  }
+
+  prepare(sql: string): Statement {
+    return this.#db.prepare(sql);
+  }
+
+  begin(): void {
+    this.#db.exec("BEGIN IMMEDIATE");
+  }
+
+  commit(): void {
+    this.#db.exec("COMMIT");
+  }
+
+  rollback(): void {
+    try {
+      if (this.#db.isTransaction) this.#db.exec("ROLLBACK");
+    } catch {
+      // SQLite ended the transaction by itself; there is nothing more to undo.
+    }
+  }
+
+  checkpoint(mode: "PASSIVE" | "TRUNCATE"): Checkpoint {
+    const row = this.#db.prepare(`PRAGMA wal_checkpoint(${mode})`).get();
+    return { frames: Number(row?.log ?? 0), moved: Number(row?.checkpointed ?? 0) };
+  }
+
+  space(): { free: number; total: number } {
+    if (this.#file === ":memory:") return { free: Number.MAX_SAFE_INTEGER, total: Number.MAX_SAFE_INTEGER };
+    const stats = statfsSync(dirname(this.#file));
+    return { free: stats.bavail * stats.bsize, total: stats.blocks * stats.bsize };
+  }
+
+  sizes(): { file: number; wal: number } {
+    // stat only: opening and closing the file would drop SQLite's POSIX locks on it.
+    const size = (path: string) => statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+    return { file: size(this.#file), wal: size(`${this.#file}-wal`) };
+  }
+
+  createBallast(bytes: number): void {
+    if (this.#file === ":memory:") return;
+    const path = this.#ballast();
+    if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) >= bytes) return;
+    const chunk = Buffer.allocUnsafe(Math.min(bytes, 1 << 20));
+    const fd = openSync(path, "w", 0o600);
+    try {
+      for (let left = bytes; left > 0; left -= chunk.length) {
+        // Random, and anew for every chunk, so that no file system stores less than it says.
+        randomFillSync(chunk);
+        writeSync(fd, chunk, 0, Math.min(left, chunk.length));
+      }
+      fsyncSync(fd);
+    } catch (error) {
+      rmSync(path, { force: true });
+      throw error;
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  releaseBallast(): void {
+    if (this.#file !== ":memory:") rmSync(this.#ballast(), { force: true });
+  }
+
+  close(): void {
+    if (this.#db.isOpen) this.#db.close();
+  }
+
+  #ballast(): string {
+    return join(dirname(this.#file), "ballast");
+  }
+}
