@@ -35,6 +35,10 @@ const VERSION_1 = `
   -- Copies of events that dead letters refer to (theirs, and their causes), so that they outlive retention.
   CREATE TABLE kept (${EVENT_COLUMNS.replace(" AUTOINCREMENT", "")}) STRICT;
 
+  -- Replies by the event they answer, until every subscription has settled the reply: retention keeps the cause so long.
+  CREATE TABLE reply (seq INTEGER PRIMARY KEY, cause INTEGER NOT NULL) STRICT;
+  CREATE INDEX reply_cause ON reply (cause);
+
   -- What a repeated (source, id) is told from. Looked up by the hash table in the writer, confirmed here.
   CREATE TABLE dedupe (
     seq INTEGER PRIMARY KEY,
