@@ -220,6 +220,11 @@ export interface StreamFrame {
 /** What a stream is given beyond a sink's host: its index, and the subscription's place. */
 export interface StreamHost extends SinkHost {
   readonly index: StreamHistory;
+  /**
+   * The last seq the journal has committed (`Log.bounds().newest`). The index may be behind it; a reader's position
+   * above it was never ours and gets a `gap`.
+   */
+  committed(): Seq;
 }
 
 /** The reading side of a stream's index, for resuming readers. */
