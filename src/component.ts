@@ -128,7 +128,10 @@ export interface Message {
   readonly body: Uint8Array;
   /** Null when unknown. `application/json` for what a transform made. */
   readonly contentType: string | null;
-  /** The sink's templated fields (see `PushedSinkType.templates`), rendered for this delivery; literal text, not yet escaped. */
+  /**
+   * The sink's templated fields (see `PushedSinkType.templates`), rendered for this delivery: literal text, not escaped
+   * but for what was put into `url`, `path` and `query`.
+   */
   readonly fields: Readonly<Record<string, string>>;
   readonly route: string;
   readonly subscription: string;
@@ -201,7 +204,11 @@ export interface PushedSinkType<C = unknown> {
   readonly description: string;
   /** The fields beside `type` and beside those every pushed sink has (retry, timeout, concurrency, rate, …). */
   readonly schema: ZodType<C>;
-  /** Names of fields, on the sink or in a route's `to`, that may hold templates; rendered into `Message.fields`. */
+  /**
+   * Names of fields, on the sink or in a route's `to`, that may hold templates; rendered into `Message.fields`. What a
+   * `{{ }}` puts into a field named `url`, `path` or `query` is percent-encoded (`encodeURIComponent`) while it is
+   * rendered: only there can a value still be told from the template around it.
+   */
   readonly templates: readonly string[];
   /** Whether the sink can be a source too (`reply: true`). */
   givesBack(config: C): boolean;
