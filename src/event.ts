@@ -86,6 +86,17 @@ export function unpackHeaders(packed: PackedHeaders): Header[] {
   return headers;
 }
 
+/** How many headers are packed, without unpacking them. */
+export function countHeaders(packed: PackedHeaders): number {
+  const view = new DataView(packed.buffer, packed.byteOffset, packed.byteLength);
+  let count = 0;
+  for (let at = 0; at < packed.byteLength; count++) {
+    const nameEnd = at + 2 + view.getUint16(at);
+    at = nameEnd + 4 + view.getUint32(nameEnd);
+  }
+  return count;
+}
+
 /** The last value of a header by its lower-case name, as latin1 text; undefined where there is none. */
 export function headerValue(packed: PackedHeaders, lowerCaseName: string): string | undefined {
   let found: string | undefined;

@@ -1,0 +1,132 @@
+/**
+ * Prometheus metrics: what is counted as it happens, and what is read from the journal when it is asked for
+ * (`scrape.ts`). Labels are only source, route, sink, outcome and reason: their values come from the configuration and
+ * from the code, so nobody outside can make a million series.
+ */
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { DaemonFace } from "../daemon/face.ts";
+import { createScrape } from "./scrape.ts";
+
+export interface AttemptSeen {
+  readonly route: string;
+  readonly sink: string;
+  readonly outcome: string;
+  /** A stable word; empty on success. */
+  readonly reason: string;
+  readonly seconds: number;
+}
+
+export interface Metrics {
+  /** One event of a source: taken, a duplicate, or refused and why. */
+  received(source: string, outcome: "accepted" | "duplicate"): void;
+  refused(source: string, reason: string): void;
+  attempted(attempt: AttemptSeen): void;
+  /** From the event's acceptance to the receiver's yes. */
+  delivered(route: string, sink: string, seconds: number): void;
+  /** Filtered for a reason that may be a mistake (`absent_path`). */
+  filtered(route: string, sink: string, reason: string): void;
+  reloaded(ok: boolean): void;
+  /** All of them, in Prometheus' text format 0.0.4. */
+  text(daemon: DaemonFace): Promise<string>;
+  readonly contentType: string;
+  close(): void;
+}
+
+const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600];
+
+export function createMetrics(): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+  const received = new Counter({
+    name: "leat_received_total",
+    help: "Events that came in, by source and what became of them.",
+    labelNames: ["source", "outcome"],
+    registers,
+  });
+  const refused = new Counter({
+    name: "leat_refused_total",
+    help: "What came and was not taken, by source and reason.",
+    labelNames: ["source", "reason"],
+    registers,
+  });
+  const attempts = new Counter({
+    name: "leat_attempts_total",
+    help: "Attempts at deliveries, by what came of them.",
+    labelNames: ["route", "sink", "outcome", "reason"],
+    registers,
+  });
+  const attemptSeconds = new Histogram({
+    name: "leat_attempt_seconds",
+    help: "How long one attempt took.",
+    labelNames: ["sink"],
+    buckets: SECONDS,
+    registers,
+  });
+  const deliverySeconds = new Histogram({
+    name: "leat_delivery_seconds",
+    help: "From an event's acceptance to its delivery.",
+    labelNames: ["route", "sink"],
+    buckets: SECONDS,
+    registers,
+  });
+  const filtered = new Counter({
+    name: "leat_filtered_total",
+    help: "Events filtered for a reason that may be a mistake in a route.",
+    labelNames: ["route", "sink", "reason"],
+    registers,
+  });
+  const reloadSuccess = new Gauge({
+    name: "leat_config_reload_success",
+    help: "1 when the last reload (or the start) took the configuration over, else 0.",
+    registers,
+  });
+  const reloadTime = new Gauge({
+    name: "leat_config_reload_success_time_seconds",
+    help: "When a configuration was last taken over, in seconds since 1970.",
+    registers,
+  });
+  const scrape = createScrape(registry);
+
+  // Hashing labels costs more than counting, and this is the way of every webhook: the label sets are kept.
+  const receivedBy = new Map<string, Record<"accepted" | "duplicate", Counter.Internal>>();
+  /** Two scrapes at once share one answer, or one would read what the other is just setting. */
+  let running: Promise<string> | null = null;
+
+  return {
+    contentType: registry.contentType,
+    received(source, outcome) {
+      let counters = receivedBy.get(source);
+      if (counters === undefined) {
+        counters = {
+          accepted: received.labels(source, "accepted"),
+          duplicate: received.labels(source, "duplicate"),
+        };
+        receivedBy.set(source, counters);
+      }
+      counters[outcome].inc();
+    },
+    refused: (source, reason) => refused.inc({ source, reason }),
+    attempted({ route, sink, outcome, reason, seconds }) {
+      attempts.inc({ route, sink, outcome, reason });
+      attemptSeconds.observe({ sink }, seconds);
+    },
+    delivered: (route, sink, seconds) => deliverySeconds.observe({ route, sink }, seconds),
+    filtered: (route, sink, reason) => filtered.inc({ route, sink, reason }),
+    reloaded(ok) {
+      reloadSuccess.set(ok ? 1 : 0);
+      if (ok) reloadTime.setToCurrentTime();
+    },
+    text(daemon) {
+      running ??= (async () => {
+        try {
+          const commits = scrape.read(daemon);
+          return (await registry.metrics()) + commits;
+        } finally {
+          running = null;
+        }
+      })();
+      return running;
+    },
+    close: () => scrape.close(),
+  };
+}

@@ -1,0 +1,183 @@
+/**
+ * What a scrape reads: the journal's accounts, the sinks' state, the process. All of it is read in one synchronous step,
+ * so that the identity of J3 holds in every scrape:
+ * `leat_accepted_total = sum(leat_settled_total) + sum(leat_unsettled)`, by route and sink.
+ */
+import { monitorEventLoopDelay } from "node:perf_hooks";
+import { Counter, Gauge, type Registry } from "prom-client";
+import type { DaemonFace } from "../daemon/face.ts";
+import type { Counts, JournalMetrics } from "../journal/journal.ts";
+
+export interface Scrape {
+  /** Sets every value; returns what prom-client has no form for (the commits' histogram) as text. */
+  read(daemon: DaemonFace): string;
+  close(): void;
+}
+
+const SETTLED = ["filtered", "delivered", "dead", "expired", "purged"] as const;
+const UNSETTLED = [
+  ["pending", "pending"],
+  ["inFlight", "in_flight"],
+  ["retrying", "retrying"],
+] as const;
+
+export function createScrape(registry: Registry): Scrape {
+  const registers = [registry];
+  const loopDelay = monitorEventLoopDelay({ resolution: 10 });
+  loopDelay.enable();
+
+  const gauge = (name: string, help: string, ...labelNames: string[]) =>
+    new Gauge({ name: `leat_${name}`, help, labelNames, registers });
+  const counter = (name: string, help: string, ...labelNames: string[]) =>
+    new Counter({ name: `leat_${name}`, help, labelNames, registers });
+  const account = (prefix: string, what: string) => ({
+    accepted: counter(
+      `${prefix}accepted_total`,
+      `${what} owed to a sink since it has its route.`,
+      "route",
+      "sink",
+    ),
+    settled: counter(
+      `${prefix}settled_total`,
+      `${what} that are settled, by outcome.`,
+      "route",
+      "sink",
+      "outcome",
+    ),
+    unsettled: gauge(
+      `${prefix}unsettled`,
+      `${what} that are not settled yet, by state.`,
+      "route",
+      "sink",
+      "outcome",
+    ),
+  });
+
+  const info = gauge("build_info", "Always 1; its labels are the versions.", "version", "node");
+  const first = account("", "Events");
+  const replays = account("replays_", "Replays");
+  const lag = gauge("lag_seconds", "Age of the oldest unsettled event.", "route", "sink");
+  const backlog = gauge(
+    "backlog_bytes",
+    "Bytes of the journal from the oldest unsettled event on.",
+    "route",
+    "sink",
+  );
+  const readers = gauge("readers", "Connected readers of a stream.", "sink");
+  const paused = gauge("sink_paused", "1 while a sink waits for a person to resume it.", "sink");
+  const breaker = gauge("breaker_open", "1 while a sink's breaker is open.", "sink");
+  const ready = gauge("ready", "1 while /readyz says 200.");
+  const intake = gauge("intake_open", "1 while sources may take events.");
+  const connections = gauge("connections", "Open connections of the public listener.");
+  const loopMean = gauge(
+    "event_loop_delay_mean_seconds",
+    "Mean delay of the event loop since the last scrape.",
+  );
+  const loopMax = gauge(
+    "event_loop_delay_max_seconds",
+    "Greatest delay of the event loop since the last scrape.",
+  );
+  const memory = gauge("resident_memory_bytes", "Memory of the process.");
+  const cpu = counter("cpu_seconds_total", "Processor time of the process, user and system.");
+  const journal = {
+    commits: counter("journal_commits_total", "Commits."),
+    committedEvents: counter("journal_events_total", "Events committed."),
+    committedBytes: counter("journal_bytes_total", "Bytes of events committed."),
+    dedupeEvictedEarly: counter(
+      "dedupe_evicted_early_total",
+      "Ids forgotten before their time, for want of room.",
+    ),
+    uncommittedBytes: gauge("journal_uncommitted_bytes", "Bytes that wait for a commit."),
+    fileBytes: gauge("journal_file_bytes", "Size of the journal's file."),
+    walBytes: gauge("journal_wal_bytes", "Size of its write-ahead log."),
+    freeBytes: gauge("disk_free_bytes", "Free room on the journal's disk."),
+    events: gauge("journal_events", "Events kept."),
+    dedupeIds: gauge("dedupe_ids", "Ids remembered, to drop duplicates."),
+  } satisfies Partial<Record<keyof JournalMetrics, Counter | Gauge>>;
+
+  function readAccounts(daemon: DaemonFace): void {
+    for (const metric of [...Object.values(first), ...Object.values(replays), lag, backlog]) metric.reset();
+    const now = daemon.clock.wall();
+    for (const subscription of daemon.journal.ledger.subscriptions()) {
+      const { sink } = subscription.definition;
+      const late = subscription.lag();
+      for (const { route, counts, replays: replayed } of subscription.counts()) {
+        setAccount(first, route, sink, counts);
+        setAccount(replays, route, sink, replayed);
+        lag.inc({ route, sink }, 0);
+        if (late === null) continue;
+        lag.set({ route, sink }, Math.max(0, now - late.oldestAt) / 1000);
+        backlog.set({ route, sink }, late.bytes);
+      }
+    }
+  }
+
+  function readSinks(daemon: DaemonFace): void {
+    for (const metric of [readers, paused, breaker]) metric.reset();
+    for (const { name, kind, state, readers: connected } of daemon.sinks()) {
+      if (connected !== null) readers.set({ sink: name }, connected);
+      if (kind === "stream") continue;
+      paused.set({ sink: name }, state.paused === null ? 0 : 1);
+      breaker.set({ sink: name }, state.breaker === null ? 0 : 1);
+    }
+  }
+
+  function readProcess(daemon: DaemonFace): void {
+    info.set({ version: daemon.version, node: process.versions.node }, 1);
+    ready.set(daemon.readiness().ready ? 1 : 0);
+    intake.set(daemon.journal.health().intake.open ? 1 : 0);
+    connections.set(daemon.connections());
+    loopMean.set(Number.isNaN(loopDelay.mean) ? 0 : loopDelay.mean / 1e9);
+    loopMax.set(loopDelay.max / 1e9);
+    loopDelay.reset();
+    memory.set(process.memoryUsage.rss());
+    const { user, system } = process.cpuUsage();
+    setCounter(cpu, (user + system) / 1e6);
+  }
+
+  return {
+    read(daemon) {
+      readAccounts(daemon);
+      readSinks(daemon);
+      readProcess(daemon);
+      const read = daemon.journal.metrics();
+      for (const [name, metric] of Object.entries(journal)) {
+        const value = read[name as keyof typeof journal];
+        if (metric instanceof Counter) setCounter(metric, value);
+        else metric.set(value);
+      }
+      return commitHistogram(read.commitSeconds);
+    },
+    close: () => {
+      loopDelay.disable();
+    },
+  };
+}
+
+interface Account {
+  readonly accepted: Counter;
+  readonly settled: Counter;
+  readonly unsettled: Gauge;
+}
+
+/** Adds, as two subscriptions may have one route and sink (`as:`). */
+function setAccount(account: Account, route: string, sink: string, counts: Counts): void {
+  account.accepted.inc({ route, sink }, counts.accepted);
+  for (const outcome of SETTLED) account.settled.inc({ route, sink, outcome }, counts[outcome]);
+  for (const [field, outcome] of UNSETTLED) account.unsettled.inc({ route, sink, outcome }, counts[field]);
+}
+
+function setCounter(counter: Counter, value: number): void {
+  counter.reset();
+  counter.inc(value);
+}
+
+function commitHistogram({ buckets, sum, count }: JournalMetrics["commitSeconds"]): string {
+  const name = "leat_commit_seconds";
+  const lines = [`# HELP ${name} How long a commit to disk took.`, `# TYPE ${name} histogram`];
+  for (const [le, below] of buckets) {
+    if (Number.isFinite(le)) lines.push(`${name}_bucket{le="${le}"} ${below}`);
+  }
+  lines.push(`${name}_bucket{le="+Inf"} ${count}`, `${name}_sum ${sum}`, `${name}_count ${count}`);
+  return `${lines.join("\n")}\n`;
+}

@@ -1,0 +1,60 @@
+/**
+ * What the admin listener, the page and the command line see of a running daemon: its public face. Plain questions and
+ * a few orders; everything else they read from the journal.
+ */
+import type { Journal, SinkState } from "../journal/journal.ts";
+import type { Settings } from "../plan.ts";
+import type { Clock, Logger } from "../ports.ts";
+
+export type Phase = "starting" | "running" | "draining" | "stopped";
+
+export interface Readiness {
+  /** False only while starting, draining, or while sources have to wait: then nothing should be sent here. */
+  readonly ready: boolean;
+  readonly phase: Phase;
+  /** Why it isn't ready. */
+  readonly reasons: readonly string[];
+  /** Parts that don't work as they should while the rest does; restarting would heal none of them. */
+  readonly degraded: readonly { readonly part: string; readonly reason: string }[];
+}
+
+export interface SinkStatus {
+  readonly name: string;
+  readonly type: string;
+  readonly kind: "pushed" | "stream";
+  readonly state: SinkState;
+  /** Connected clients of a stream; null where there can be none. */
+  readonly readers: number | null;
+}
+
+/** One problem of a configuration as people read it: `file:line:column: what is wrong; what to do`. */
+export type ReloadResult =
+  | {
+      readonly ok: true;
+      /** Names of what is new, changed and gone, such as `sink billing`. */
+      readonly added: readonly string[];
+      readonly changed: readonly string[];
+      readonly removed: readonly string[];
+      /** Subscriptions without a route that still owe events, and settings that only a restart can change. */
+      readonly notes: readonly string[];
+      readonly warnings: readonly string[];
+    }
+  | { readonly ok: false; readonly problems: readonly string[] };
+
+export interface DaemonFace {
+  readonly version: string;
+  readonly server: Settings["server"];
+  readonly journal: Journal;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readiness(): Readiness;
+  sinks(): readonly SinkStatus[];
+  /** Open connections of the public listener. */
+  connections(): number;
+  /** Starts no delivery to a sink until it is resumed. LeatError `unknown_sink`. */
+  pause(sink: string, reason: string): void;
+  /** Ends a pause, a hold and an open breaker, so that deliveries are tried at once. LeatError `unknown_sink`. */
+  resume(sink: string): void;
+  /** Reads the files anew and takes over what they say; whatever is wrong in them changes nothing. Never rejects. */
+  reload(): Promise<ReloadResult>;
+}

@@ -1,0 +1,128 @@
+/**
+ * What a source is given: it names what arrived, holds it to the limits, and appends it.
+ *
+ * The way of an accepted webhook goes through here, so a source whose scheme names its events (or whose expressions are
+ * plain paths) pays for no promise but the append's own.
+ */
+import { v7 as uuidv7 } from "uuid";
+import type { Appended, Arrival, Intake, SourceHost } from "../component.ts";
+import { LeatError } from "../errors.ts";
+import { countHeaders } from "../event.ts";
+import type { Journal } from "../journal/journal.ts";
+import type { Limits, SourcePlan } from "../plan.ts";
+import type { Clock, Logger } from "../ports.ts";
+import type { Naming } from "./naming.ts";
+import type { Refusals } from "./refusals.ts";
+
+export interface SourceHostOptions {
+  readonly plan: SourcePlan;
+  readonly journal: Pick<Journal, "log" | "health">;
+  readonly naming: Naming;
+  readonly refusals: Refusals;
+  /** Asked at each event: a reload may change them. */
+  limits(): Limits;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+interface Names {
+  readonly id: string;
+  readonly type: string;
+  readonly key: string | null;
+}
+
+export function createSourceHost(options: SourceHostOptions): SourceHost {
+  const { plan, journal, naming, refusals, limits, clock, log } = options;
+
+  function named(arrival: Arrival, id: string | null, type: string | null, key: string | null): Names {
+    return {
+      id: arrival.id ?? id ?? uuidv7(),
+      type: arrival.type ?? type ?? plan.type,
+      key: arrival.key ?? key,
+    };
+  }
+
+  /** The names at once, or a promise of them where an expression has to be evaluated. */
+  function name(arrival: Arrival): Names | Promise<Names> {
+    const found = naming(arrival);
+    if (found === null) return named(arrival, null, null, null);
+    if (found instanceof Promise) return found.then(({ id, type, key }) => named(arrival, id, type, key));
+    return named(arrival, found.id, found.type, found.key);
+  }
+
+  async function append(arrival: Arrival, { id, type, key }: Names): Promise<Appended> {
+    const broken = overLimit(arrival, id, type, key, limits());
+    if (broken !== null) throw new LeatError("refused", broken.code, broken.message);
+    const { subject, headers, body, hops } = arrival;
+    const event = {
+      source: plan.name,
+      id,
+      type,
+      subject,
+      key,
+      time: clock.wall(),
+      headers,
+      body,
+      hops,
+      cause: null,
+    };
+    const appended = await journal.log.append(event, plan.dedupeMs);
+    if (appended.differs) {
+      refusals.refuse({
+        source: plan.name,
+        reason: "duplicate_differs",
+        address: "",
+        detail: `id ${id} came again with another body; the first one is seq ${appended.seq}`,
+        body: body.subarray(0, 1024),
+      });
+    }
+    return appended;
+  }
+
+  return {
+    name: plan.name,
+    clock,
+    log,
+    append(arrival) {
+      const names = name(arrival);
+      return names instanceof Promise
+        ? names.then((found) => append(arrival, found))
+        : append(arrival, names);
+    },
+    refuse: (refusal) => refusals.refuse(refusal),
+    intake: (): Intake => journal.health().intake,
+  };
+}
+
+interface Broken {
+  readonly code: string;
+  readonly message: string;
+}
+
+function overLimit(
+  arrival: Arrival,
+  id: string,
+  type: string,
+  key: string | null,
+  limits: Limits,
+): Broken | null {
+  if (longer(id, limits.idBytes)) return over("id_too_long", "the id", limits.idBytes);
+  if (longer(type, limits.idBytes)) return over("type_too_long", "the type", limits.idBytes);
+  if (key !== null && longer(key, limits.keyBytes)) return over("key_too_long", "the key", limits.keyBytes);
+  if (arrival.headers.byteLength > limits.headerBytes) {
+    return over("headers_too_large", "the headers", limits.headerBytes);
+  }
+  if (countHeaders(arrival.headers) > limits.headers) {
+    return { code: "too_many_headers", message: `there are more than ${limits.headers} headers` };
+  }
+  return null;
+}
+
+function over(code: string, what: string, bytes: number): Broken {
+  return { code, message: `${what} is over ${bytes} bytes` };
+}
+
+/** A UTF-16 unit is at most 3 bytes of UTF-8, so most are known to be short without encoding them. */
+function longer(text: string, bytes: number): boolean {
+  return text.length * 3 > bytes && Buffer.byteLength(text) > bytes;
+}
