@@ -1,0 +1,93 @@
+/** How a body, which is bytes, looks to expressions. The stored bytes are never touched. */
+import type { Decode } from "../plan.ts";
+
+/** An expression wants the body, and the body isn't what its content type or `decode: json` says. The event is kept. */
+export class BodyError extends Error {
+  constructor(message: string, cause: unknown) {
+    super(message, { cause });
+    this.name = "BodyError";
+  }
+}
+
+const strictUtf8 = new TextDecoder("utf-8", { fatal: true });
+const lenientUtf8 = new TextDecoder("utf-8");
+
+/** The text of bytes that are UTF-8, else undefined. */
+export function utf8(bytes: Uint8Array): string | undefined {
+  try {
+    return strictUtf8.decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+export function base64(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64");
+}
+
+/**
+ * - `auto`: JSON where the content type says so or, without one, where it parses; a form as an object; else text if it
+ *   is UTF-8; else base64.
+ * - `json`, `text` (what isn't UTF-8 becomes U+FFFD), `bytes` (base64): as named.
+ *
+ * An empty body that should be JSON is absent (undefined).
+ * @throws BodyError where it should be JSON and isn't.
+ */
+export function decodeBody(bytes: Uint8Array, decode: Decode, contentType: string | null): unknown {
+  switch (decode) {
+    case "bytes":
+      return base64(bytes);
+    case "text":
+      return lenientUtf8.decode(bytes);
+    case "json":
+      return json(bytes);
+    case "auto":
+      return auto(bytes, mediaType(contentType));
+  }
+}
+
+function auto(bytes: Uint8Array, type: string): unknown {
+  if (type === "application/json" || type.endsWith("+json")) return json(bytes);
+  const text = utf8(bytes);
+  if (text === undefined) return base64(bytes);
+  if (type === "application/x-www-form-urlencoded") return form(text);
+  if (type === "" && text !== "") {
+    try {
+      return JSON.parse(text);
+    } catch {
+      return text;
+    }
+  }
+  return text;
+}
+
+function json(bytes: Uint8Array): unknown {
+  if (bytes.byteLength === 0) return undefined;
+  const text = utf8(bytes);
+  if (text === undefined) throw new BodyError("the body is not JSON: it is not UTF-8", undefined);
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new BodyError(`the body is not JSON: ${error instanceof Error ? error.message : error}`, error);
+  }
+}
+
+/** A field that comes once is a string, one that comes several times a list of strings. */
+function form(text: string): Record<string, string | string[]> {
+  // Without a prototype, so that a field called `__proto__` is a field.
+  const fields: Record<string, string | string[]> = Object.create(null);
+  for (const [name, value] of new URLSearchParams(text)) {
+    const before = fields[name];
+    if (before === undefined) fields[name] = value;
+    else if (typeof before === "string") fields[name] = [before, value];
+    else before.push(value);
+  }
+  return fields;
+}
+
+/** The media type alone, in lower case; "" where there is none. */
+function mediaType(contentType: string | null): string {
+  if (contentType === null) return "";
+  const end = contentType.indexOf(";");
+  return (end === -1 ? contentType : contentType.slice(0, end)).trim().toLowerCase();
+}

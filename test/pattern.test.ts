@@ -1,0 +1,106 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { compilePattern, covers, escapePattern, isPattern, literalName } from "../src/pattern.ts";
+
+const matches = (pattern: string, text: string) => compilePattern(pattern)(text);
+
+test("a star stays within one segment, two cross", () => {
+  assert.equal(matches("room.*", "room.42"), true);
+  assert.equal(matches("room.*", "room.42.a"), false);
+  assert.equal(matches("room.*", "room.a/b"), false);
+  assert.equal(matches("room.*", "rooms.42"), false);
+  assert.equal(matches("sensors/**", "sensors/a/b.c"), true);
+  assert.equal(matches("sensors/**", "sensors"), false);
+  assert.equal(matches("sensors/*/temperature", "sensors/a/temperature"), true);
+  assert.equal(matches("sensors/*/temperature", "sensors/a/b/temperature"), false);
+  assert.equal(matches("**.failed", "a.b.failed"), true);
+  assert.equal(matches("payment_intent.*ed", "payment_intent.succeeded"), true);
+  assert.equal(matches("*", "anything-at_all"), true);
+  assert.equal(matches("*", "a.b"), false);
+  assert.equal(matches("**", ""), true);
+});
+
+test("characters that mean something to regular expressions mean themselves", () => {
+  assert.equal(matches("a+(b)?[c]|$", "a+(b)?[c]|$"), true);
+  assert.equal(matches("a.c", "abc"), false);
+});
+
+test("a backslash makes a star literal", () => {
+  assert.equal(matches("user.\\*", "user.*"), true);
+  assert.equal(matches("user.\\*", "user.1"), false);
+  assert.equal(isPattern("user.\\*"), false);
+  assert.equal(literalName("user.\\*"), "user.*");
+  assert.equal(literalName("user.*"), null);
+});
+
+test("a pattern covers what is equal to it or narrower", () => {
+  assert.equal(covers("sensors/**", "sensors/**"), true);
+  assert.equal(covers("sensors/**", "sensors/*/temperature"), true);
+  assert.equal(covers("sensors/*", "sensors/**"), false);
+  assert.equal(covers("room.*", "room.42"), true);
+  assert.equal(covers("room.42", "room.*"), false);
+  assert.equal(covers("*.*", "a.*"), true);
+  assert.equal(covers("room.*", "*"), false);
+  assert.equal(covers("user.\\*", "user.*"), false);
+});
+
+const alphabet = fc.constantFrom("a", "b", ".", "/", "*", "**", "\\*", "\\\\");
+const pattern = fc.array(alphabet, { maxLength: 8 }).map((parts) => parts.join(""));
+const text = fc.string({ unit: fc.constantFrom("a", "b", ".", "/", "*", "\\"), maxLength: 8 });
+
+/** The plain recursive meaning, slow and obvious. */
+function reference(pattern: string, text: string): boolean {
+  if (pattern === "") return text === "";
+  if (pattern.startsWith("**")) {
+    return reference(pattern.slice(2), text) || (text !== "" && reference(pattern, text.slice(1)));
+  }
+  if (pattern.startsWith("*")) {
+    if (reference(pattern.slice(1), text)) return true;
+    return text !== "" && text[0] !== "." && text[0] !== "/" && reference(pattern, text.slice(1));
+  }
+  const escaped = pattern.startsWith("\\") && pattern.length > 1;
+  const char = escaped ? pattern[1] : pattern[0];
+  return text[0] === char && reference(pattern.slice(escaped ? 2 : 1), text.slice(1));
+}
+
+test("matching is what the definition says, for any pattern and text", () => {
+  fc.assert(
+    fc.property(pattern, text, (p, t) => matches(p, t) === reference(p, t)),
+    { numRuns: 5000 },
+  );
+});
+
+test("an escaped text matches itself alone, inside any pattern", () => {
+  fc.assert(
+    fc.property(text, text, (t, other) => {
+      assert.equal(matches(escapePattern(t), t), true);
+      assert.equal(matches(escapePattern(t), other), t === other);
+      assert.equal(matches(`user.${escapePattern(t)}`, `user.${other}`), t === other);
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+test("what a covered pattern matches, the covering one matches too", () => {
+  fc.assert(
+    fc.property(pattern, pattern, text, (wide, narrow, t) => {
+      if (covers(wide, narrow) && matches(narrow, t)) assert.equal(matches(wide, t), true);
+    }),
+    { numRuns: 5000 },
+  );
+});
+
+test("every pattern covers itself", () => {
+  fc.assert(
+    fc.property(pattern, (p) => covers(p, p)),
+    { numRuns: 2000 },
+  );
+});
+
+test("a name full of what a pattern looks for costs no more than pattern × name", () => {
+  const hostile = compilePattern("*a".repeat(60));
+  const started = performance.now();
+  assert.equal(hostile(`${"a".repeat(4000)}b`), false);
+  assert.ok(performance.now() - started < 500);
+});
