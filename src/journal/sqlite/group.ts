@@ -5,23 +5,7 @@
 import type { NewRefusal } from "../../component.ts";
 import type { Seq } from "../../event.ts";
 import type { SinkState, SubscriptionDefinition } from "../journal.ts";
-
-/** One event to append; its bytes lie in the group's `bytes`: headers first, body behind. */
-export interface PackedAppend {
-  readonly source: string;
-  readonly id: string;
-  readonly type: string;
-  readonly subject: string | null;
-  readonly key: string | null;
-  readonly time: number;
-  readonly hops: number;
-  readonly cause: Seq | null;
-  readonly offset: number;
-  readonly headerLength: number;
-  readonly bodyLength: number;
-  /** Null: neither looked up nor remembered. */
-  readonly dedupeMs: number | null;
-}
+import type { PackedEvents } from "./packed-events.ts";
 
 /** A waiting delivery's row: exists only while the cursor has passed the event and it is not settled, or it is a replay. */
 export interface DeliveryRow {
@@ -114,18 +98,12 @@ export interface Group {
   readonly number: number;
   /** Wall clock of the main thread, ms. */
   readonly now: number;
-  readonly bytes: Uint8Array;
-  readonly appends: readonly PackedAppend[];
+  /** What sources append, then from `raisedFrom` on what the deltas raise: those are committed with the deltas or not at all. */
+  readonly appends: PackedEvents;
+  readonly raisedFrom: number;
   readonly deltas: readonly SubscriptionDelta[];
   readonly sinks: readonly { readonly sink: string; readonly state: SinkState }[];
   readonly refusals: readonly (NewRefusal & { readonly at: number; readonly count: number })[];
-}
-
-/** One append's answer, in the group's order. */
-export interface AppendResult {
-  readonly seq: Seq;
-  readonly duplicate: boolean;
-  readonly differs: boolean;
 }
 
 export type GroupResult =

@@ -29,9 +29,12 @@ export interface Storage {
   exec(sql: string): void;
   /** Prepare once, run often. */
   prepare(sql: string): Statement;
-  /** Starts a write transaction. */
-  begin(): void;
-  /** On disk when it returns. */
+  /**
+   * Starts a write transaction. A `relaxed` one is committed without waiting for the disk, and made durable by the next
+   * full commit: for what may be undone by a power loss (deleting what is past its time), never for what was promised.
+   */
+  begin(mode?: "relaxed"): void;
+  /** On disk when it returns, unless the transaction is relaxed. */
   commit(): void;
   /** Ends the transaction if SQLite has not already done so itself (as it does when the disk is full). Never throws. */
   rollback(): void;
@@ -86,6 +89,7 @@ export function openStorage(options: OpenStorage): Storage {
 class SqliteStorage implements Storage {
   readonly #db: DatabaseSync;
   readonly #file: string;
+  #relaxed = false;
 
   constructor({ file, readOnly = false }: OpenStorage) {
     this.#file = file;
@@ -115,7 +119,12 @@ class SqliteStorage implements Storage {
     return this.#db.prepare(sql);
   }
 
-  begin(): void {
+  begin(mode?: "relaxed"): void {
+    const relaxed = mode === "relaxed";
+    if (relaxed !== this.#relaxed) {
+      this.#db.exec(relaxed ? "PRAGMA synchronous = NORMAL" : "PRAGMA synchronous = FULL");
+      this.#relaxed = relaxed;
+    }
     this.#db.exec("BEGIN IMMEDIATE");
   }
 

@@ -1,0 +1,155 @@
+/**
+ * Which (source, id) the journal has had lately. Rows of `dedupe` are appended with their events; the hash table in
+ * memory finds the row, and only the row says *duplicate*. Works inside the writer's transaction and follows it back.
+ */
+import type { Seq } from "../../event.ts";
+import { BatchInsert } from "./batch-insert.ts";
+import { DedupeTable } from "./dedupe-table.ts";
+import type { Row, Statement, Storage } from "./storage.ts";
+
+const COLUMNS = 7;
+/** Rows read at once when the table is filled at start. */
+const PAGE = 20_000;
+
+export interface Original {
+  readonly seq: Seq;
+  /** Of the first one's body. */
+  readonly length: number;
+  readonly crc: number;
+}
+
+interface Entry extends Original {
+  readonly hash: number;
+  readonly source: number;
+  readonly id: string;
+  readonly time: number;
+}
+
+export class Duplicates {
+  /** Ids forgotten before their time because there were too many. */
+  evictedEarly = 0;
+  #limit: number;
+  readonly #table: DedupeTable;
+  readonly #insert: BatchInsert;
+  readonly #select: Statement;
+  readonly #oldest: Statement;
+  readonly #remove: Statement;
+  /** Added in the present transaction, by seq: not all are rows yet, and all go if it is rolled back. */
+  readonly #fresh = new Map<Seq, Entry>();
+  /** Removed in the present transaction: leave the table once it is committed. */
+  #gone: Row[] = [];
+  #goneEarly = 0;
+
+  constructor(storage: Storage, limit: number, seed: number) {
+    this.#limit = limit;
+    this.#insert = new BatchInsert(storage, "dedupe", COLUMNS);
+    this.#select = storage.prepare(
+      "SELECT source, id, time, body_length, body_crc FROM dedupe WHERE seq = ?",
+    );
+    this.#oldest = storage.prepare("SELECT seq, source, id, until FROM dedupe ORDER BY seq LIMIT ?");
+    this.#remove = storage.prepare("DELETE FROM dedupe WHERE seq <= ?");
+    const count = Number(storage.prepare("SELECT count(*) AS n FROM dedupe").get()?.n ?? 0);
+    this.#table = new DedupeTable(seed, count);
+    const page = storage.prepare("SELECT seq, source, id FROM dedupe WHERE seq > ? ORDER BY seq LIMIT ?");
+    for (let rows = page.all(-1, PAGE); rows.length > 0; rows = page.all(rows.at(-1)!.seq!, PAGE)) {
+      for (const { seq, source, id } of rows) {
+        this.#table.add(this.#table.hash(Number(source), String(id)), Number(seq));
+      }
+    }
+  }
+
+  get size(): number {
+    return this.#table.size;
+  }
+
+  limit(ids: number): void {
+    this.#limit = ids;
+  }
+
+  hash(source: number, id: string): number {
+    return this.#table.hash(source, id);
+  }
+
+  /** The event that had this id within the window, or null. `newest` is the last seq given out, committed or not. */
+  find(hash: number, source: number, id: string, since: number, newest: Seq): Original | null {
+    const table = this.#table;
+    for (let slot = table.first(hash); slot !== -1; slot = table.next(slot, hash)) {
+      const seq = table.seqAt(slot, newest);
+      const fresh = this.#fresh.get(seq);
+      if (fresh !== undefined) {
+        if (fresh.source === source && fresh.id === id) return fresh;
+        continue;
+      }
+      const row = this.#select.get(seq);
+      if (row === undefined || row.source !== source || row.id !== id) continue;
+      if (Number(row.time) < since) continue;
+      return { seq, length: Number(row.body_length), crc: Number(row.body_crc) };
+    }
+    return null;
+  }
+
+  /** Remembers an event that is being appended. */
+  add(entry: Entry, until: number): void {
+    this.#insert.values.push(entry.seq, entry.source, entry.id, entry.time, until, entry.length, entry.crc);
+    this.#insert.pushed();
+    this.#fresh.set(entry.seq, entry);
+    this.#table.add(entry.hash, entry.seq);
+  }
+
+  /** Writes what `add` still holds back. */
+  flush(): void {
+    this.#insert.flush();
+  }
+
+  /**
+   * Forgets, from the oldest on, at most `max` of those that are past their time (`now` null: the clock isn't trusted) or
+   * more than the limit. Returns how many.
+   */
+  forget(max: number, now: number | null): number {
+    const tooMany = this.#table.size - this.#gone.length - this.#limit;
+    if (tooMany <= 0 && now === null) return 0;
+    const rows = this.#oldest.all(max);
+    let count = 0;
+    let early = 0;
+    for (const { until } of rows) {
+      const past = now !== null && Number(until) < now;
+      if (!past && count >= tooMany) break;
+      if (!past) early++;
+      count++;
+    }
+    if (count === 0) return 0;
+    this.#remove.run(rows[count - 1]!.seq!);
+    this.#gone = this.#gone.concat(rows.slice(0, count));
+    this.#goneEarly += early;
+    return count;
+  }
+
+  committed(): void {
+    this.#fresh.clear();
+    if (this.#gone.length === 0) return;
+    for (const { seq, source, id } of this.#gone) {
+      this.#table.remove(this.#table.hash(Number(source), String(id)), Number(seq));
+    }
+    this.#gone = [];
+    this.evictedEarly += this.#goneEarly;
+    this.#goneEarly = 0;
+  }
+
+  /** One append was undone within the transaction: forgets what was added behind `seq`. */
+  dropAfter(seq: Seq): void {
+    this.#insert.clear();
+    for (const entry of this.#fresh.values()) {
+      if (entry.seq <= seq) continue;
+      this.#table.remove(entry.hash, entry.seq);
+      this.#fresh.delete(entry.seq);
+    }
+  }
+
+  rolledBack(): void {
+    for (const { hash, seq } of this.#fresh.values()) this.#table.remove(hash, seq);
+    this.#fresh.clear();
+    this.#insert.clear();
+    this.#gone = [];
+    this.#goneEarly = 0;
+  }
+}
