@@ -6,13 +6,13 @@ export async function waitFor<T>(
   what: string,
   condition: () => T | Promise<T>,
   timeoutMs = 10_000,
-): Promise<NonNullable<T>> {
+): Promise<Exclude<T, false | null | undefined>> {
   const deadline = performance.now() + timeoutMs;
   let last: unknown;
   for (;;) {
     try {
       const value = await condition();
-      if (value) return value;
+      if (value) return value as Exclude<T, false | null | undefined>;
       last = undefined;
     } catch (error) {
       last = error;
