@@ -1,0 +1,163 @@
+/**
+ * The projections' thread: `streams.db`, its writes and its reads, away from the group commit and from the main thread.
+ * A shell around `StreamRows`: one request, one answer, in order. A file that can't be used is set aside and made anew
+ * (it is a projection); the answer then says `reset`.
+ */
+import { renameSync, rmSync } from "node:fs";
+import { type MessagePort, parentPort, workerData } from "node:worker_threads";
+import type { ChannelSelection } from "../../component.ts";
+import type { Seq } from "../../event.ts";
+import { openStorage, storageFailure } from "./storage.ts";
+import { type PackedEntry, type PackedPage, type Place, StreamRows } from "./stream-rows.ts";
+
+export interface ProjectionsData {
+  readonly file: string;
+}
+
+export type ProjectionsRequest =
+  | { readonly op: "open" }
+  | { readonly op: "write"; readonly entries: readonly PackedEntry[]; readonly bytes: Uint8Array }
+  | {
+      readonly op: "read";
+      readonly stream: string;
+      readonly after: Seq;
+      readonly wants: ChannelSelection;
+      readonly limit: number;
+    }
+  | { readonly op: "seqAt"; readonly stream: string; readonly time: number }
+  | { readonly op: "cutOff"; readonly stream: string; readonly time: number }
+  | { readonly op: "trim"; readonly stream: string; readonly max: number }
+  /** For tests of a full disk. */
+  | { readonly op: "maxPages"; readonly pages: number }
+  | { readonly op: "close" };
+
+export interface ProjectionsResults {
+  readonly open: ReadonlyMap<string, Place>;
+  readonly write: null;
+  readonly read: PackedPage;
+  readonly seqAt: Seq;
+  readonly cutOff: Place | null;
+  readonly trim: number;
+  readonly maxPages: null;
+  readonly close: null;
+}
+
+/**
+ * - `full`: nothing is lost, try again when there is room.
+ * - `reset`: the file was set aside; `places` is what the new one can answer for.
+ * - `unusable`: no file can be made now; the next request tries again.
+ * - `internal`: a defect.
+ */
+export type ProjectionsFailure =
+  | { readonly failure: "full" | "unusable" | "internal"; readonly message: string }
+  | { readonly failure: "reset"; readonly message: string; readonly places: ReadonlyMap<string, Place> };
+
+export type ProjectionsAnswer = { readonly number: number } & (
+  | { readonly ok: true; readonly value: ProjectionsResults[keyof ProjectionsResults] }
+  | ({ readonly ok: false } & ProjectionsFailure)
+);
+
+class Projections {
+  readonly #file: string;
+  #rows: StreamRows | null = null;
+  /** What the streams had when the file was last known good: readers from before must hear of the gap. */
+  #places: ReadonlyMap<string, Place> = new Map();
+
+  constructor({ file }: ProjectionsData) {
+    this.#file = file;
+  }
+
+  handle(request: ProjectionsRequest): ProjectionsResults[keyof ProjectionsResults] {
+    if (request.op === "close") return this.#close();
+    const rows = (this.#rows ??= this.#open());
+    switch (request.op) {
+      case "open":
+        return rows.places();
+      case "write":
+        rows.write(request.entries, request.bytes);
+        return null;
+      case "read":
+        return rows.read(request.stream, request.after, request.wants, request.limit);
+      case "seqAt":
+        return rows.seqAt(request.stream, request.time);
+      case "cutOff":
+        return rows.cutOff(request.stream, request.time);
+      case "trim":
+        return rows.trim(request.stream, request.max);
+      case "maxPages":
+        rows.limitPages(request.pages);
+        return null;
+    }
+  }
+
+  /** What a failed request means, and what was done about it. */
+  recover(error: unknown): ProjectionsFailure {
+    const message = error instanceof Error ? error.message : String(error);
+    const failure = storageFailure(error);
+    if (failure === "full") return { failure: "full", message };
+    if (failure === null && !isVersion(error)) return { failure: "internal", message };
+    try {
+      this.#setAside();
+      return { failure: "reset", message, places: this.#places };
+    } catch (again) {
+      this.#rows = null;
+      return { failure: "unusable", message: again instanceof Error ? again.message : message };
+    }
+  }
+
+  #open(): StreamRows {
+    const storage = openStorage({ file: this.#file });
+    try {
+      return new StreamRows(storage);
+    } catch (error) {
+      storage.close();
+      throw error;
+    }
+  }
+
+  /** Keeps the last unusable file for a look; an earlier one makes room for it. */
+  #setAside(): void {
+    if (this.#rows) this.#places = this.#rows.places();
+    this.#close();
+    for (const suffix of ["-wal", "-shm"]) rmSync(`${this.#file}${suffix}`, { force: true });
+    try {
+      renameSync(this.#file, `${this.#file}.damaged`);
+    } catch (error) {
+      if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error;
+    }
+    this.#rows = this.#open();
+    this.#rows.restore(this.#places);
+    this.#places = this.#rows.places();
+  }
+
+  #close(): null {
+    try {
+      this.#rows?.close();
+    } finally {
+      this.#rows = null;
+    }
+    return null;
+  }
+}
+
+function isVersion(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "stream_index_version";
+}
+
+function serve(port: MessagePort, data: ProjectionsData): void {
+  const projections = new Projections(data);
+  port.on("message", ({ number, request }: { number: number; request: ProjectionsRequest }) => {
+    let answer: ProjectionsAnswer;
+    try {
+      answer = { number, ok: true, value: projections.handle(request) };
+    } catch (error) {
+      answer = { number, ok: false, ...projections.recover(error) };
+    }
+    // A page's bodies move to the main thread instead of being copied.
+    const page = answer.ok && request.op === "read" ? (answer.value as PackedPage) : null;
+    port.postMessage(answer, page && page.bytes.byteLength > 0 ? [page.bytes.buffer] : []);
+    if (request.op === "close") port.close();
+  });
+}
+
+if (parentPort) serve(parentPort, workerData as ProjectionsData);

@@ -1,0 +1,329 @@
+/**
+ * The stream index on `streams.db`: the main thread's side. Writes are gathered while one batch is being committed and
+ * go with the next; a full disk makes them wait while readers go on. Nothing that happens to the file is fatal: it is a
+ * projection, and what it lost is told to readers as a `gap`, or written again by the composition (`places`).
+ */
+import { Worker } from "node:worker_threads";
+import type { ChannelSelection, IndexedFrame, StreamFrame } from "../../component.ts";
+import { LeatError } from "../../errors.ts";
+import type { Seq } from "../../event.ts";
+import { type Clock, type Logger, systemClock } from "../../ports.ts";
+import type { StreamIndex } from "../journal.ts";
+import type {
+  ProjectionsAnswer,
+  ProjectionsData,
+  ProjectionsFailure,
+  ProjectionsRequest,
+  ProjectionsResults,
+} from "./projections-thread.ts";
+import type { PackedEntry, PackedFrame, PackedPage, Place } from "./stream-rows.ts";
+
+/** A batch ends at so many entries or bytes of bodies: what one commit may hold up the reads behind it. */
+const BATCH_ENTRIES = 1000;
+const BATCH_BYTES = 8 * 1024 * 1024;
+
+/** How long a write waits before it tries again (disk full, file not to be made). */
+const RETRY_MS = 1000;
+
+/** Rows removed between two other requests. */
+const TRIM_ROWS = 200;
+
+const NOWHERE: Place = { oldest: 0, newest: 0 };
+
+export interface StreamIndexOptions {
+  /** The database file. */
+  readonly file: string;
+  readonly log: Logger;
+  readonly clock?: Clock;
+}
+
+/** Never rejects for the state of the file: an unusable one is set aside, and what can't be made now is tried again. */
+export async function openStreamIndex(options: StreamIndexOptions): Promise<SqliteStreamIndex> {
+  const index = new SqliteStreamIndex(options);
+  await index.opened();
+  return index;
+}
+
+interface Entry {
+  readonly stream: string;
+  readonly seq: Seq;
+  readonly frames: readonly StreamFrame[];
+}
+
+interface Write {
+  readonly entries: readonly Entry[];
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** A request that failed, and how. */
+class Failed extends Error {
+  readonly detail: ProjectionsFailure;
+
+  constructor(detail: ProjectionsFailure) {
+    super(detail.message);
+    this.detail = detail;
+  }
+}
+
+export class SqliteStreamIndex implements StreamIndex {
+  readonly #file: string;
+  readonly #log: Logger;
+  readonly #clock: Clock;
+  #worker: Worker | null = null;
+  readonly #waiting = new Map<number, { resolve: (value: never) => void; reject: (error: Failed) => void }>();
+  #number = 0;
+  readonly #places = new Map<string, Place>();
+  #writes: Write[] = [];
+  /** The loop that commits what waits; null when nothing does. */
+  #writing: Promise<void> | null = null;
+  #problem: string | null = null;
+  #closed = false;
+  #wake: (() => void) | null = null;
+
+  constructor({ file, log, clock = systemClock }: StreamIndexOptions) {
+    this.#file = file;
+    this.#log = log;
+    this.#clock = clock;
+  }
+
+  async opened(): Promise<void> {
+    const places = await this.#ask({ op: "open" }).catch((error: unknown) => {
+      this.#failed(error);
+      return null;
+    });
+    for (const [name, place] of places ?? []) this.#places.set(name, place);
+  }
+
+  /**
+   * Per stream what the index can answer for. A stream whose `newest` is below its subscription's cursor has lost what
+   * lies between: writing those events' frames again, before anything newer, makes it whole.
+   */
+  places(): ReadonlyMap<string, Place> {
+    return this.#places;
+  }
+
+  /** Why writes wait now, for people; null when they don't. */
+  problem(): string | null {
+    return this.#problem;
+  }
+
+  write(entries: readonly Entry[]): Promise<void> {
+    if (this.#closed) return Promise.reject(closed());
+    return new Promise((resolve, reject) => {
+      this.#writes.push({ entries, resolve, reject });
+      this.#writing ??= this.#writeAll();
+    });
+  }
+
+  async read(
+    stream: string,
+    after: Seq,
+    wants: ChannelSelection,
+    limit: number,
+  ): Promise<{ frames: IndexedFrame[]; through: Seq }> {
+    try {
+      return unpack(await this.#ask({ op: "read", stream, after, wants, limit }));
+    } catch (error) {
+      // What was lost lies now below `bounds().oldest`: the reader sees that and tells of a gap.
+      this.#failed(error);
+      return { frames: [], through: after };
+    }
+  }
+
+  async bounds(stream: string): Promise<Place> {
+    return this.#places.get(stream) ?? NOWHERE;
+  }
+
+  async seqAt(stream: string, time: number): Promise<Seq> {
+    try {
+      return await this.#ask({ op: "seqAt", stream, time });
+    } catch (error) {
+      this.#failed(error);
+      return (await this.bounds(stream)).newest;
+    }
+  }
+
+  /** On a full disk it removes what it can and leaves the rest to the next call. */
+  async retain(stream: string, olderThan: number): Promise<number> {
+    let removed = 0;
+    try {
+      const place = await this.#ask({ op: "cutOff", stream, time: olderThan });
+      if (!place) return 0;
+      this.#places.set(stream, place);
+      for (let step = TRIM_ROWS; step === TRIM_ROWS; removed += step) {
+        step = await this.#ask({ op: "trim", stream, max: TRIM_ROWS });
+      }
+    } catch (error) {
+      this.#failed(error);
+    }
+    return removed;
+  }
+
+  /** For tests of a full disk: the most pages (16 KiB) the file may have. */
+  async limitPages(pages: number): Promise<void> {
+    await this.#ask({ op: "maxPages", pages });
+  }
+
+  /** Writes what waits, unless it can't be written now: then those writes reject (`stream_index_closed`). */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#wake?.();
+    await this.#writing;
+    const worker = this.#worker;
+    if (!worker) return;
+    await this.#ask({ op: "close" }).catch((error: unknown) => this.#failed(error));
+    this.#worker = null;
+    await worker.terminate();
+  }
+
+  async #writeAll(): Promise<void> {
+    while (this.#writes.length > 0) {
+      const batch = takeBatch(this.#writes);
+      this.#writes = this.#writes.slice(batch.length);
+      const entries = batch.flatMap((write) => write.entries);
+      if (await this.#commit(entries)) for (const { resolve } of batch) resolve();
+      else for (const { reject } of batch) reject(closed());
+    }
+    this.#writing = null;
+  }
+
+  /** Tries until it is on disk; false when the index was closed meanwhile. */
+  async #commit(entries: readonly Entry[]): Promise<boolean> {
+    for (;;) {
+      try {
+        await this.#ask({ op: "write", ...pack(entries) });
+        this.#moved(entries);
+        if (this.#problem !== null) this.#log.info({ file: this.#file }, "stream index writes again");
+        this.#problem = null;
+        return true;
+      } catch (error) {
+        const reset = this.#failed(error);
+        if (this.#closed) return false;
+        if (!reset) await this.#pause(RETRY_MS);
+      }
+    }
+  }
+
+  #moved(entries: readonly Entry[]): void {
+    for (const { stream, seq } of entries) {
+      const { oldest, newest } = this.#places.get(stream) ?? { oldest: seq - 1, newest: seq };
+      this.#places.set(stream, { oldest, newest: Math.max(newest, seq) });
+    }
+  }
+
+  /** Logs once per problem. True when the file was made anew, so that trying again at once makes sense. */
+  #failed(error: unknown): boolean {
+    const detail: ProjectionsFailure =
+      error instanceof Failed ? error.detail : { failure: "internal", message: String(error) };
+    if (detail.failure === "reset") {
+      for (const [name, { newest }] of this.#places) {
+        this.#places.set(name, detail.places.get(name) ?? { oldest: newest, newest });
+      }
+      this.#log.warn({ file: this.#file, reason: detail.message }, "stream index set aside and made anew");
+      return true;
+    }
+    const problem = detail.failure === "full" ? "the stream index waits for disk space" : detail.message;
+    if (this.#problem !== problem && !this.#closed) {
+      this.#problem = problem;
+      this.#log.error(
+        { file: this.#file, reason: detail.message },
+        "stream index can't be used; trying again",
+      );
+    }
+    return false;
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.#clock.after(ms, resolve);
+      this.#wake = () => {
+        cancel();
+        resolve();
+      };
+    });
+  }
+
+  #ask<R extends ProjectionsRequest>(request: R): Promise<ProjectionsResults[R["op"]]> {
+    const worker = (this.#worker ??= this.#spawn());
+    const number = ++this.#number;
+    return new Promise<ProjectionsResults[R["op"]]>((resolve, reject) => {
+      this.#waiting.set(number, { resolve, reject });
+      const transfer = request.op === "write" ? [request.bytes.buffer as ArrayBuffer] : [];
+      worker.postMessage({ number, request }, transfer);
+    });
+  }
+
+  /** A thread that dies is replaced by the next request; what it was asked fails, and writes try again. */
+  #spawn(): Worker {
+    // Sources are run as they are, and as JavaScript once they are built.
+    const entry = new URL(
+      import.meta.url.endsWith(".ts") ? "./projections-thread.ts" : "./projections-thread.js",
+      import.meta.url,
+    );
+    const data: ProjectionsData = { file: this.#file };
+    const worker = new Worker(entry, { workerData: data, name: "leat-projections" });
+    worker.on("message", (answer: ProjectionsAnswer) => {
+      const waiting = this.#waiting.get(answer.number);
+      this.#waiting.delete(answer.number);
+      if (answer.ok) waiting?.resolve(answer.value as never);
+      else waiting?.reject(new Failed(answer));
+    });
+    worker.on("error", (err) => this.#log.error({ err, file: this.#file }, "stream index thread failed"));
+    worker.on("exit", () => {
+      if (this.#worker === worker) this.#worker = null;
+      const lost = [...this.#waiting.values()];
+      this.#waiting.clear();
+      for (const { reject } of lost) reject(new Failed({ failure: "unusable", message: "its thread ended" }));
+    });
+    return worker;
+  }
+}
+
+function closed(): LeatError {
+  return new LeatError(
+    "unavailable",
+    "stream_index_closed",
+    "the stream index was closed before it could write",
+  );
+}
+
+function takeBatch(writes: readonly Write[]): Write[] {
+  let entries = 0;
+  let bytes = 0;
+  const end = writes.findIndex((write) => {
+    const full = entries >= BATCH_ENTRIES || bytes >= BATCH_BYTES;
+    entries += write.entries.length;
+    for (const { frames } of write.entries) for (const { body } of frames) bytes += body.byteLength;
+    return full;
+  });
+  return writes.slice(0, end === -1 ? writes.length : end);
+}
+
+/** Bodies are often slices of larger buffers, which a message between threads would copy whole. */
+function pack(entries: readonly Entry[]): { entries: PackedEntry[]; bytes: Uint8Array } {
+  let size = 0;
+  for (const { frames } of entries) for (const { body } of frames) size += body.byteLength;
+  const bytes = new Uint8Array(size);
+  let offset = 0;
+  const packed = entries.map(({ stream, seq, frames }) => ({
+    stream,
+    seq,
+    frames: frames.map(({ channel, type, id, time, body }): PackedFrame => {
+      bytes.set(body, offset);
+      offset += body.byteLength;
+      return { channel, type, id, time, offset: offset - body.byteLength, length: body.byteLength };
+    }),
+  }));
+  return { entries: packed, bytes };
+}
+
+function unpack({ frames, bytes, through }: PackedPage): { frames: IndexedFrame[]; through: Seq } {
+  return {
+    frames: frames.map(({ offset, length, ...frame }) => ({
+      ...frame,
+      body: bytes.subarray(offset, offset + length),
+    })),
+    through,
+  };
+}

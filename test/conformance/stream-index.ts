@@ -1,0 +1,207 @@
+/** What every engine's stream index owes: one suite, called with a way to open one. */
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import type { StreamFrame } from "../../src/component.ts";
+import type { StreamIndex } from "../../src/journal/journal.ts";
+
+export interface OpenedIndex {
+  readonly index: StreamIndex;
+  /** Closes it and opens it again over what it had stored. */
+  reopen(): Promise<OpenedIndex>;
+  close(): Promise<void>;
+}
+
+export function frame(channel: string, body: string, time = 1_000_000): StreamFrame {
+  return { channel, type: "t", id: `id-${body}`, time, body: Buffer.from(body) };
+}
+
+const exact = (...names: string[]) => ({ exact: names, patterns: [] });
+const patterns = (...names: string[]) => ({ exact: [], patterns: names });
+
+/** Pages through to the end; fails when a page makes no progress. */
+async function readAll(index: StreamIndex, stream: string, after: number, wants = exact("a"), limit = 3) {
+  const { newest } = await index.bounds(stream);
+  const all: string[] = [];
+  for (let at = after; at < newest; ) {
+    const page = await index.read(stream, at, wants, limit);
+    assert.ok(page.through > at, `no progress after ${at}`);
+    for (const { seq, channel, body } of page.frames) {
+      assert.ok(seq > at && seq <= page.through);
+      all.push(`${seq}:${channel}:${Buffer.from(body)}`);
+    }
+    at = page.through;
+  }
+  return all;
+}
+
+export function streamIndexConformance(engine: string, open: () => Promise<OpenedIndex>): void {
+  describe(`stream index of ${engine}`, () => {
+    let opened: OpenedIndex;
+    before(async () => {
+      opened = await open();
+    });
+    after(() => opened.close());
+
+    test("a stream nobody wrote has nothing", async () => {
+      const { index } = opened;
+      assert.deepEqual(await index.bounds("nothing"), { oldest: 0, newest: 0 });
+      assert.deepEqual(await index.read("nothing", 7, exact("a"), 10), { frames: [], through: 7 });
+      assert.equal(await index.retain("nothing", 1), 0);
+      assert.equal(await index.seqAt("nothing", 5), 0);
+    });
+
+    test("frames come back in seq order with all that was written", async () => {
+      const { index } = opened;
+      await index.write([{ stream: "whole", seq: 101, frames: [frame("a", "x"), frame("b", "y")] }]);
+      await index.write([{ stream: "whole", seq: 103, frames: [frame("a", "z", 2_000_000)] }]);
+      const page = await index.read("whole", 100, exact("a"), 10);
+      assert.deepEqual(
+        page.frames.map((one) => ({ ...one, body: String(Buffer.from(one.body)) })),
+        [
+          { seq: 101, channel: "a", type: "t", id: "id-x", time: 1_000_000, body: "x" },
+          { seq: 103, channel: "a", type: "t", id: "id-z", time: 2_000_000, body: "z" },
+        ],
+      );
+      assert.equal(page.through, 103);
+      assert.deepEqual(await index.bounds("whole"), { oldest: 100, newest: 103 });
+      assert.deepEqual((await index.read("whole", 103, exact("a"), 10)).frames, []);
+    });
+
+    test("an empty write moves the place only", async () => {
+      const { index } = opened;
+      await index.write([{ stream: "empty", seq: 5, frames: [] }]);
+      await index.write([{ stream: "empty", seq: 9, frames: [] }]);
+      assert.deepEqual(await index.bounds("empty"), { oldest: 4, newest: 9 });
+      assert.deepEqual(await index.read("empty", 4, exact("a"), 10), { frames: [], through: 9 });
+    });
+
+    test("writing a seq again replaces it", async () => {
+      const { index } = opened;
+      await index.write([{ stream: "again", seq: 1, frames: [frame("a", "old"), frame("a", "older")] }]);
+      await index.write([{ stream: "again", seq: 2, frames: [frame("a", "two")] }]);
+      await index.write([{ stream: "again", seq: 1, frames: [frame("a", "new")] }]);
+      assert.deepEqual(await readAll(index, "again", 0), ["1:a:new", "2:a:two"]);
+      assert.deepEqual(await index.bounds("again"), { oldest: 0, newest: 2 });
+    });
+
+    test("pages hold whole seqs, whatever the limit", async () => {
+      const { index } = opened;
+      const entries = [];
+      const want: string[] = [];
+      for (let seq = 1; seq <= 40; seq++) {
+        const frames = [];
+        for (let n = 0; n < seq % 7; n++) {
+          const channel = n % 2 === 0 ? "a" : "b";
+          frames.push(frame(channel, `${seq}.${n}`));
+          want.push(`${seq}:${channel}:${seq}.${n}`);
+        }
+        entries.push({ stream: "pages", seq, frames });
+      }
+      await index.write(entries);
+      for (const limit of [1, 2, 3, 5, 100]) {
+        assert.deepEqual(await readAll(index, "pages", 0, exact("a", "b"), limit), want);
+        assert.deepEqual(await readAll(index, "pages", 0, patterns("*"), limit), want);
+        const onlyB = want.filter((one) => one.includes(":b:"));
+        assert.deepEqual(await readAll(index, "pages", 0, exact("b", "b"), limit), onlyB);
+      }
+      assert.deepEqual(
+        await readAll(index, "pages", 38, exact("a", "b")),
+        want.filter((one) => /^(39|40):/.test(one)),
+      );
+    });
+
+    test("a page is bounded in bytes and still makes progress", async () => {
+      const { index } = opened;
+      const big = "x".repeat(300_000);
+      const entries = [1, 2, 3].map((seq) => ({
+        stream: "big",
+        seq,
+        frames: [frame("a", big), frame("a", big)],
+      }));
+      await index.write(entries);
+      const page = await index.read("big", 0, exact("a"), 1000);
+      assert.equal(page.through, 1);
+      assert.equal(page.frames.length, 2);
+      assert.equal((await readAll(index, "big", 0)).length, 6);
+    });
+
+    test("patterns select by segment, and a sparse one reaches the end", async () => {
+      const { index } = opened;
+      const entries = [];
+      for (let seq = 1; seq <= 5000; seq++) {
+        const channel = seq === 4500 ? "room.1" : seq === 4600 ? "room.1.x" : `user.${seq}`;
+        entries.push({ stream: "sparse", seq, frames: [frame(channel, "v")] });
+      }
+      await index.write(entries);
+      assert.deepEqual(await readAll(index, "sparse", 0, patterns("room.*")), ["4500:room.1:v"]);
+      assert.deepEqual(await readAll(index, "sparse", 0, patterns("room.**")), [
+        "4500:room.1:v",
+        "4600:room.1.x:v",
+      ]);
+      assert.deepEqual(await readAll(index, "sparse", 0, { exact: ["user.1"], patterns: ["room.*"] }), [
+        "1:user.1:v",
+        "4500:room.1:v",
+      ]);
+      assert.deepEqual(await readAll(index, "sparse", 0, exact("user.77")), ["77:user.77:v"]);
+    });
+
+    test("a channel's name is not a pattern", async () => {
+      const { index } = opened;
+      await index.write([
+        { stream: "literal", seq: 1, frames: [frame("user.*", "star"), frame("user.1", "one")] },
+      ]);
+      assert.deepEqual(await readAll(index, "literal", 0, exact("user.*")), ["1:user.*:star"]);
+    });
+
+    test("streams don't see each other", async () => {
+      const { index } = opened;
+      await index.write([
+        { stream: "left", seq: 1, frames: [frame("a", "l")] },
+        { stream: "right", seq: 2, frames: [frame("a", "r")] },
+      ]);
+      assert.deepEqual(await readAll(index, "left", 0), ["1:a:l"]);
+      assert.deepEqual(await readAll(index, "right", 0), ["2:a:r"]);
+    });
+
+    test("from a time to a seq, also where the clock stepped back", async () => {
+      const { index } = opened;
+      await index.write(
+        [10_000, 10_400, 10_900, 12_000, 12_000, 20_000].map((time, at) => ({
+          stream: "times",
+          seq: at + 1,
+          frames: [frame("a", "v", time)],
+        })),
+      );
+      assert.equal(await index.seqAt("times", 0), 0);
+      assert.equal(await index.seqAt("times", 10_400), 1);
+      assert.equal(await index.seqAt("times", 10_401), 2);
+      assert.equal(await index.seqAt("times", 11_000), 3);
+      assert.equal(await index.seqAt("times", 15_000), 5);
+      assert.equal(await index.seqAt("times", 20_001), 6);
+      await index.write([{ stream: "times", seq: 7, frames: [frame("a", "v", 11_000)] }]);
+      assert.ok((await index.seqAt("times", 11_000)) <= 3, "rather too much than too little");
+    });
+
+    test("retention removes what is older, raises oldest, and leaves the rest", async () => {
+      const { index } = opened;
+      const entries = [];
+      for (let seq = 1; seq <= 1000; seq++) {
+        entries.push({ stream: "kept", seq, frames: [frame("a", "v", seq * 100)] });
+      }
+      await index.write(entries);
+      assert.equal(await index.retain("kept", 90_000), 899);
+      assert.deepEqual(await index.bounds("kept"), { oldest: 899, newest: 1000 });
+      assert.equal((await readAll(index, "kept", 899)).length, 101);
+      assert.equal(await index.retain("kept", 90_000), 0);
+      assert.equal(await index.retain("kept", 10_000_000), 101);
+      assert.deepEqual(await index.bounds("kept"), { oldest: 1000, newest: 1000 });
+    });
+
+    test("what was written is there after a restart", async () => {
+      await opened.index.write([{ stream: "durable", seq: 50, frames: [frame("a", "v")] }]);
+      opened = await opened.reopen();
+      assert.deepEqual(await readAll(opened.index, "durable", 49), ["50:a:v"]);
+      assert.deepEqual(await opened.index.bounds("durable"), { oldest: 49, newest: 50 });
+    });
+  });
+}

@@ -1,0 +1,145 @@
+import assert from "node:assert/strict";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { LeatError } from "../../src/errors.ts";
+import { openStreamIndex } from "../../src/journal/sqlite/stream-index.ts";
+import { frame, type OpenedIndex, streamIndexConformance } from "../conformance/stream-index.ts";
+import { quietLog } from "../sinks/stream-kit.ts";
+import { waitFor } from "../wait-for.ts";
+
+const folders: string[] = [];
+after(() => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
+
+function newFile(): string {
+  const folder = mkdtempSync(join(tmpdir(), "leat-streams-"));
+  folders.push(folder);
+  return join(folder, "streams.db");
+}
+
+const exactA = { exact: ["a"], patterns: [] };
+
+async function openAt(file: string): Promise<OpenedIndex> {
+  const index = await openStreamIndex({ file, log: quietLog() });
+  return {
+    index,
+    close: () => index.close(),
+    async reopen() {
+      await index.close();
+      return openAt(file);
+    },
+  };
+}
+
+streamIndexConformance("sqlite", () => openAt(newFile()));
+
+test("a damaged file is set aside and made anew", async () => {
+  const file = newFile();
+  writeFileSync(file, Buffer.alloc(100_000, "not a database "));
+  const log = quietLog();
+  const index = await openStreamIndex({ file, log });
+  await index.write([{ stream: "s", seq: 9, frames: [frame("a", "v")] }]);
+  assert.equal((await index.read("s", 8, exactA, 10)).frames.length, 1);
+  assert.ok(existsSync(`${file}.damaged`));
+  assert.match(log.lines.join("\n"), /set aside/);
+  assert.deepEqual([...index.places()], [["s", { oldest: 8, newest: 9 }]]);
+  await index.close();
+});
+
+test("a file damaged in the middle loses its history, and readers from before are below its oldest", async () => {
+  const file = newFile();
+  const first = await openStreamIndex({ file, log: quietLog() });
+  const body = "x".repeat(5000);
+  const entries = Array.from({ length: 500 }, (_, at) => ({
+    stream: "s",
+    seq: at + 1,
+    frames: [frame("a", body)],
+  }));
+  await first.write(entries);
+  await first.close();
+  const { openSync, writeSync, closeSync } = await import("node:fs");
+  const fd = openSync(file, "r+");
+  for (let page = 3; page < 100; page++) writeSync(fd, Buffer.alloc(16_384, 0xa5), 0, 16_384, page * 16_384);
+  closeSync(fd);
+
+  const index = await openStreamIndex({ file, log: quietLog() });
+  assert.deepEqual(await index.bounds("s"), { oldest: 0, newest: 500 });
+  assert.deepEqual((await index.read("s", 100, exactA, 100)).frames, []);
+  assert.deepEqual(await index.bounds("s"), { oldest: 500, newest: 500 });
+  await index.write([{ stream: "s", seq: 501, frames: [frame("a", "v")] }]);
+  assert.equal((await index.read("s", 500, exactA, 100)).frames.length, 1);
+  await index.close();
+});
+
+test("a file of another version is set aside", async () => {
+  const file = newFile();
+  const { DatabaseSync } = await import("node:sqlite");
+  const other = new DatabaseSync(file);
+  other.exec("PRAGMA user_version = 77; CREATE TABLE later (x)");
+  other.close();
+  const index = await openStreamIndex({ file, log: quietLog() });
+  await index.write([{ stream: "s", seq: 1, frames: [] }]);
+  assert.ok(existsSync(`${file}.damaged`));
+  await index.close();
+});
+
+test("on a full disk writes wait, readers go on, and writes go on by themselves", async () => {
+  const file = newFile();
+  const log = quietLog();
+  const index = await openStreamIndex({ file, log });
+  await index.write([{ stream: "s", seq: 1, frames: [frame("a", "v")] }]);
+  await index.limitPages(1);
+  let done = false;
+  const body = "x".repeat(200_000);
+  const write = index.write([{ stream: "s", seq: 2, frames: [frame("a", body)] }]).then(() => {
+    done = true;
+  });
+  await waitFor("the problem to show", () => index.problem() !== null);
+  assert.equal(done, false);
+  assert.equal((await index.read("s", 0, exactA, 10)).frames.length, 1);
+  assert.deepEqual(await index.bounds("s"), { oldest: 0, newest: 1 });
+  await index.limitPages(100_000);
+  await write;
+  assert.equal(index.problem(), null);
+  assert.equal((await index.read("s", 1, exactA, 10)).frames[0]?.body.byteLength, 200_000);
+  await index.close();
+});
+
+test("closed while the disk is full, it refuses what it couldn't write and keeps the rest", async () => {
+  const file = newFile();
+  const index = await openStreamIndex({ file, log: quietLog() });
+  await index.write([{ stream: "s", seq: 1, frames: [frame("a", "v")] }]);
+  await index.limitPages(1);
+  const write = index.write([{ stream: "s", seq: 2, frames: [frame("a", "x".repeat(200_000))] }]);
+  const refused = assert.rejects(
+    write,
+    (error: unknown) => error instanceof LeatError && error.code === "stream_index_closed",
+  );
+  await waitFor("the problem to show", () => index.problem() !== null);
+  await index.close();
+  await refused;
+  const again = await openStreamIndex({ file, log: quietLog() });
+  assert.deepEqual(await again.bounds("s"), { oldest: 0, newest: 1 });
+  await again.close();
+});
+
+test("a folder that isn't there is a problem to show, not a failure", async () => {
+  const file = join(newFile(), "..", "missing", "streams.db");
+  const index = await openStreamIndex({ file, log: quietLog() });
+  assert.notEqual(index.problem(), null);
+  assert.deepEqual(await index.read("s", 4, exactA, 10), { frames: [], through: 4 });
+  await index.close();
+});
+
+test("many small writes are gathered into few commits", async () => {
+  const index = await openStreamIndex({ file: newFile(), log: quietLog() });
+  const writes = Array.from({ length: 3000 }, (_, at) =>
+    index.write([{ stream: "s", seq: at + 1, frames: [frame("a", `${at}`)] }]),
+  );
+  await Promise.all(writes);
+  assert.equal((await index.bounds("s")).newest, 3000);
+  await index.close();
+});
