@@ -1,6 +1,10 @@
 /** THE list of sources and sinks, one line each. A test checks it against the folders. */
 import type { SinkType, SourceType } from "./component.ts";
+import { sseSink } from "./sinks/sse/sink.ts";
+import { stdoutSink } from "./sinks/stdout.ts";
+import { webhookSink } from "./sinks/webhook/sink.ts";
+import { webhookSource } from "./sources/webhook/source.ts";
 
-export const sourceTypes: readonly SourceType[] = [];
+export const sourceTypes: readonly SourceType[] = [webhookSource];
 
-export const sinkTypes: readonly SinkType[] = [];
+export const sinkTypes: readonly SinkType[] = [webhookSink, stdoutSink, sseSink];

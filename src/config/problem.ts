@@ -1,0 +1,106 @@
+/** What is wrong with a configuration, and where: the one form in which every stage reports it. */
+import { closest, distance } from "fastest-levenshtein";
+import type { Path } from "./walk.ts";
+
+export interface Problem {
+  /** The file as it was named or found; or the variable or argument the value came from. */
+  readonly file: string;
+  /** From 1; 0 where there is no line, as for a variable. */
+  readonly line: number;
+  readonly column: number;
+  /** A warning doesn't keep the daemon from starting. */
+  readonly severity: "error" | "warning";
+  readonly message: string;
+  /** What to do about it. */
+  readonly remedy: string | null;
+}
+
+export type Place = Pick<Problem, "file" | "line" | "column">;
+
+/** `file:line:column: what is wrong; what to do`, on one line. */
+export function formatProblem(problem: Problem): string {
+  const place = problem.line > 0 ? `${problem.file}:${problem.line}:${problem.column}` : problem.file;
+  const severity = problem.severity === "warning" ? "warning: " : "";
+  return `${place}: ${severity}${problem.message}${problem.remedy === null ? "" : `; ${problem.remedy}`}`;
+}
+
+/** By file in the order given, then by place; what came from elsewhere (the environment) last. */
+export function sortProblems(problems: readonly Problem[], files: readonly string[]): Problem[] {
+  const rank = (problem: Problem) => {
+    const found = files.indexOf(problem.file);
+    return found < 0 ? files.length : found;
+  };
+  const seen = new Set<string>();
+  return problems
+    .filter((problem) => {
+      const line = formatProblem(problem);
+      return !seen.has(line) && seen.add(line);
+    })
+    .toSorted(
+      (a, b) =>
+        rank(a) - rank(b) ||
+        a.line - b.line ||
+        a.column - b.column ||
+        (a.message < b.message ? -1 : Number(a.message > b.message)),
+    );
+}
+
+/** `did you mean "verify"?` where a known word is near; else the known words, where there aren't too many. */
+export function suggest(word: string, known: readonly string[]): string | null {
+  if (known.length === 0) return null;
+  const near = closest(word, known);
+  if (distance(word, near) <= Math.max(1, Math.floor(Math.max(word.length, near.length) / 3))) {
+    return `did you mean "${near}"?`;
+  }
+  return known.length <= 24 ? `known here: ${known.join(", ")}` : null;
+}
+
+/** `sources.stripe.verify`, `routes.payments.to[1]`; "the file" for the whole. */
+export function dotted(path: Path): string {
+  if (path.length === 0) return "the file";
+  return path
+    .map((key, at) => (typeof key === "number" ? `[${key}]` : `${at > 0 ? "." : ""}${key}`))
+    .join("");
+}
+
+/** Collects problems; takes care that no secret is among what they say. */
+export class Problems {
+  readonly #list: Problem[] = [];
+  readonly #secrets = new Set<string>();
+
+  add(place: Place, severity: Problem["severity"], message: string, remedy: string | null = null): void {
+    this.#list.push({ ...place, severity, message, remedy });
+  }
+
+  error(place: Place, message: string, remedy: string | null = null): void {
+    this.add(place, "error", message, remedy);
+  }
+
+  warn(place: Place, message: string, remedy: string | null = null): void {
+    this.add(place, "warning", message, remedy);
+  }
+
+  /** A value that mustn't be shown, wherever a message of a library's might have taken it up. */
+  hide(value: string): void {
+    if (value.length >= 4) this.#secrets.add(value);
+  }
+
+  get failed(): boolean {
+    return this.#list.some((problem) => problem.severity === "error");
+  }
+
+  sorted(files: readonly string[]): Problem[] {
+    const shown = this.#list.map((problem) => ({
+      ...problem,
+      message: this.#redact(problem.message),
+      remedy: problem.remedy === null ? null : this.#redact(problem.remedy),
+    }));
+    return sortProblems(shown, files);
+  }
+
+  #redact(line: string): string {
+    let shown = line;
+    for (const secret of this.#secrets) shown = shown.replaceAll(secret, "***");
+    return shown;
+  }
+}

@@ -1,0 +1,203 @@
+/**
+ * The schema of the whole file. Sources and sinks bring their own fields (`components.ts`); what every one of them has
+ * beside those, what a route is, and the daemon's settings are here and in `policy.ts` and `settings.ts`.
+ */
+import { z } from "zod";
+import type { SinkType, SourceType } from "../component.ts";
+import {
+  duration,
+  expression,
+  flags,
+  NAME,
+  name,
+  object,
+  oneOf,
+  oneOrList,
+  size,
+  template,
+} from "./fields.ts";
+import { policyFields, retryOfTarget } from "./policy.ts";
+import { settingsFields } from "./settings.ts";
+import { fieldOf, shapeOf } from "./walk.ts";
+
+/** What the file may name as `type:`. */
+export interface Components {
+  readonly sources: readonly SourceType[];
+  readonly sinks: readonly SinkType[];
+}
+
+type Shape = Record<string, z.ZodType>;
+
+// ------------------------------------------------------------------------------------------------------------ sources
+
+/** `off` → null. */
+const dedupe = () => {
+  const schema = z.union([z.literal("off").transform(() => null), duration()]);
+  flags.add(schema, { expects: "a duration, or off", examples: ["3d", "off"] });
+  return schema;
+};
+
+/** What every source has beside its own fields. */
+export const sourceFields = {
+  decode: oneOf(["auto", "json", "text", "bytes"])
+    .default("auto")
+    .describe(
+      "How expressions see the body; auto goes by its content type. The stored bytes are never touched",
+    ),
+  dedupe: dedupe()
+    .prefault("3d")
+    .describe("How long an event's id is remembered, so that a repeat is dropped"),
+  id: expression().optional().describe("JSONata for the event's id, where the sender's scheme names none"),
+  event_type: expression()
+    .optional()
+    .describe("JSONata for the event's type, where the sender's scheme names none"),
+  key: expression().optional().describe("JSONata for the event's key: events with one key keep their order"),
+};
+
+// -------------------------------------------------------------------------------------------------------------- sinks
+
+/** The fields of a sink of this type beside its own: a pushed sink's policy, and templates that only routes give it. */
+export function sinkFieldsOf(type: SinkType): Shape {
+  const own = new Set(shapeOf(type.schema).map(([key]) => key));
+  const extra = type.templates.filter((key) => !own.has(key)).map((key) => [key, template().optional()]);
+  return { ...Object.fromEntries(extra), ...(type.kind === "pushed" ? policyFields : {}) };
+}
+
+/** The schema of one source or sink: its own fields, its `type`, and what all of its kind have. */
+export function componentSchema(type: SourceType | SinkType): z.ZodObject {
+  const own: unknown = type.schema;
+  if (!(own instanceof z.ZodObject))
+    throw new TypeError(`the schema of ${type.type} is not an object({ … })`);
+  const common = type.kind === "source" ? sourceFields : sinkFieldsOf(type);
+  const taken = Object.keys(common).find((key) => Object.hasOwn(own.shape, key));
+  if (taken) throw new TypeError(`${type.type} has a field ${taken}, which every ${type.kind} component has`);
+  return own.safeExtend({ type: z.literal(type.type).describe(type.description), ...common });
+}
+
+/** One source or one sink of any type. */
+export function oneOfTypes(types: readonly (SourceType | SinkType)[]): z.ZodType {
+  const options = types.map(componentSchema);
+  return z.discriminatedUnion("type", options as unknown as [z.ZodObject<{ type: z.ZodLiteral<string> }>]);
+}
+
+// ------------------------------------------------------------------------------------------------------------- routes
+
+/** JSONata in a string, or a map whose strings are templates. */
+const transform = () => {
+  const schema = z.union([z.string().min(1), z.record(z.string(), z.unknown())]);
+  flags.add(schema, { expects: "JSONata in a string, or a map of templates", expression: true });
+  return schema;
+};
+
+const match = () => {
+  const schema = z.record(z.string(), z.unknown());
+  flags.add(schema, {
+    expects: "a map from a path in the event to what must be there",
+    examples: ["{ type: payment_intent.succeeded }"],
+    expression: true,
+  });
+  return schema;
+};
+
+/** `now`, `beginning`, or a time → milliseconds since 1970. */
+const start = () => {
+  const schema = z.union([
+    z.enum(["now", "beginning"]),
+    z.iso.datetime({ offset: true }).transform((written) => Date.parse(written)),
+  ]);
+  flags.add(schema, {
+    expects: "now, beginning or a time",
+    examples: ["now", "beginning", "2026-01-31T12:00:00Z"],
+  });
+  return schema;
+};
+
+const was = () => {
+  const schema = z.string().regex(/^[a-z0-9][a-z0-9_-]*(\/[a-z0-9][a-z0-9_-]*)?$/);
+  flags.add(schema, { expects: "the name of a subscription", examples: ["old-route/billing"] });
+  return schema;
+};
+
+/** What every target has; `templates` and a pushed sink's `retry` come beside it. */
+const targetFields = {
+  sink: name().describe("The sink"),
+  as: name()
+    .optional()
+    .describe("The last part of the subscription's name, where a route names one sink twice"),
+  was: was().optional().describe("The former name of the subscription, whose place it takes over"),
+  start: start().default("now").describe("Where a new subscription begins: now, beginning, or a time"),
+  transform: transform().optional().describe("In place of the route's"),
+};
+
+const retryField = { retry: retryOfTarget.optional().describe("Overrides parts of the sink's retry") };
+
+/** The template fields that a route's `to` may give a sink of this type. */
+export function templateFieldsOf(type: SinkType): Shape {
+  const own = new Map(shapeOf(type.schema));
+  const fields = type.templates.map((key): [string, z.ZodType] => {
+    const field = own.get(key);
+    const bare = field ? (fieldOf(field).schema as z.ZodType) : template();
+    return [key, bare.optional().describe((field && fieldOf(field).description) ?? "In place of the sink's")];
+  });
+  return Object.fromEntries(fields);
+}
+
+/** A target as a map, for a sink of this type. */
+export function targetSchema(type: SinkType) {
+  return object({
+    ...targetFields,
+    ...(type.kind === "pushed" ? retryField : {}),
+    ...templateFieldsOf(type),
+  });
+}
+
+/** A target as a map, for a sink of any type: for the JSON Schema and the reference. */
+function anyTargetSchema(sinks: readonly SinkType[]) {
+  return object({ ...targetFields, ...retryField, ...Object.assign({}, ...sinks.map(templateFieldsOf)) });
+}
+
+export function routeFields(to: z.ZodType) {
+  return {
+    from: oneOrList(name()).describe("One or more sources, sinks that give something back, or leat"),
+    match: match()
+      .optional()
+      .describe("Which events: a path in each key; a literal, glob, list or operators in each value"),
+    where: expression().optional().describe("Which events: JSONata that yields true"),
+    transform: transform()
+      .optional()
+      .describe("What to send: JSONata, or a map of templates; left out, the event's bytes"),
+    to,
+  };
+}
+
+/** A route whose `to` is looked at apart, since its fields depend on the sinks it names. */
+export const routeSchema = object(routeFields(z.unknown()));
+
+// ---------------------------------------------------------------------------------------------------------- the whole
+
+export const retentionSchema = object({
+  age: duration().prefault("7d").describe("Settled events older than this are removed"),
+  size: size().prefault("10GiB").describe("The oldest settled events are removed beyond this"),
+  dead: object({
+    age: duration().prefault("30d").describe("Dead letters older than this are removed"),
+    size: size().prefault("2GiB").describe("The oldest dead letters are removed beyond this"),
+  })
+    .prefault({})
+    .describe("Dead letters have bounds of their own"),
+})
+  .prefault({})
+  .describe("How long events are kept once every subscription has settled them");
+
+const named = (schema: z.ZodType) => z.record(z.string().regex(NAME), schema).default({});
+
+export function fileSchema(components: Components) {
+  const target = anyTargetSchema(components.sinks);
+  const to = oneOrList(z.union([name(), target])).describe("One or more sinks, by name or as a map");
+  return object({
+    ...settingsFields,
+    retention: retentionSchema,
+    sources: named(oneOfTypes(components.sources)).describe("Where events come from, by name"),
+    sinks: named(oneOfTypes(components.sinks)).describe("Where events go, by name"),
+    routes: named(object(routeFields(to))).describe("Which events go where, by name"),
+  });
+}
