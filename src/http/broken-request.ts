@@ -1,0 +1,72 @@
+/** What to do about a connection on which no (whole) HTTP request came. */
+import type { ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import { errorJson } from "./answer.ts";
+
+interface Verdict {
+  readonly status: string;
+  readonly code: string;
+  readonly message: string;
+}
+
+const VERDICTS: Record<string, Verdict> = {
+  HPE_HEADER_OVERFLOW: {
+    status: "431 Request Header Fields Too Large",
+    code: "headers_too_large",
+    message: "The request's headers are too large.",
+  },
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: {
+    status: "413 Content Too Large",
+    code: "too_large",
+    message: "The chunk extensions are too large.",
+  },
+  ERR_HTTP_REQUEST_TIMEOUT: {
+    status: "408 Request Timeout",
+    code: "timeout",
+    message: "The request took too long to arrive.",
+  },
+};
+
+const MALFORMED: Verdict = {
+  status: "400 Bad Request",
+  code: "bad_request",
+  message: "This is not an HTTP/1.1 request.",
+};
+
+/** How long a client may take to read the answer before the connection is cut. */
+const LINGER_MS = 1000;
+
+/**
+ * Answers by hand, there being no response object for a request that didn't parse, unless an answer is on its way on
+ * that connection: one that hasn't begun may still come, and is the last; one that has begun mustn't be written into.
+ */
+export function answerBrokenRequest(
+  error: NodeJS.ErrnoException,
+  socket: Socket,
+  open: ReadonlySet<ServerResponse>,
+): void {
+  if (error.code === "ECONNRESET" || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const responses = [...open].filter(
+    (response) => response.socket === socket || response.req.socket === socket,
+  );
+  if (responses.some((response) => response.headersSent)) {
+    socket.destroy();
+    return;
+  }
+  const promised = responses.filter((response) => response.req.complete);
+  if (promised.length > 0) {
+    for (const response of promised) response.shouldKeepAlive = false;
+    return;
+  }
+  const { status, code, message } = VERDICTS[error.code ?? ""] ?? MALFORMED;
+  const body = errorJson(code, message);
+  socket.end(
+    `HTTP/1.1 ${status}\r\ncontent-type: application/json; charset=utf-8\r\n` +
+      `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+  );
+  const cut = setTimeout(() => socket.destroy(), LINGER_MS);
+  socket.once("close", () => clearTimeout(cut));
+}
