@@ -30,6 +30,8 @@ export interface AccountDelta {
   readonly route: string;
   /** For replays the second set of columns. */
   readonly replay: boolean;
+  /** Events from before the route's start that were read for the first time; the others count when they are appended. */
+  readonly accepted: number;
   readonly pending: number;
   readonly retrying: number;
   readonly filtered: number;
@@ -37,6 +39,9 @@ export interface AccountDelta {
   readonly dead: number;
   readonly expired: number;
   readonly purged: number;
+  /** Leases that ended, by where they came from: what the main thread takes out of *in flight*. The writer ignores it. */
+  readonly endedPending: number;
+  readonly endedRetrying: number;
 }
 
 export interface AttemptRow {
@@ -60,6 +65,8 @@ export interface DeadRow {
   readonly error: string;
   readonly message: string;
   readonly attempts: number;
+  /** The key that the dead letter keeps (`on_dead: hold`) until a person acts, else null. */
+  readonly holds: string | null;
 }
 
 /** All that one subscription settled since its last delta. Deltas of one subscription add up (`mergeDelta`). */
@@ -77,6 +84,8 @@ export interface SubscriptionDelta {
   readonly expired: readonly { readonly from: Seq; readonly to: Seq; readonly reason: string }[];
   /** After an unclean stop: the seq about to be evaluated (recorded before it is); null clears it. Undefined: unchanged. */
   readonly suspect?: Seq | null;
+  /** Dead letters whose replay went well: they hold their keys no longer. */
+  readonly freed: readonly Seq[];
 }
 
 /** Rare commands, each a commit of its own between two groups. */
@@ -98,6 +107,8 @@ export interface Group {
   readonly number: number;
   /** Wall clock of the main thread, ms. */
   readonly now: number;
+  /** Sent after a full disk, everything that failed being in it again: until it comes the writer refuses what left before. */
+  readonly retry: boolean;
   /** What sources append, then from `raisedFrom` on what the deltas raise: those are committed with the deltas or not at all. */
   readonly appends: PackedEvents;
   readonly raisedFrom: number;
