@@ -86,6 +86,8 @@ export interface SubscriptionDelta {
   readonly suspect?: Seq | null;
   /** Dead letters whose replay went well: they hold their keys no longer. */
   readonly freed: readonly Seq[];
+  /** The subscription's new `feeds` (JSON of feeds.ts), when the main thread has moved a route's own place. */
+  readonly feeds?: string;
 }
 
 /** Rare commands, each a commit of its own between two groups. */

@@ -176,11 +176,17 @@ export class Retention {
   #events(now: number, trusted: boolean, max: number): number {
     const { ageMs, bytes } = this.#retention;
     const { total } = this.#writer;
+    // One row tells whether there is anything to do, which mostly there isn't.
+    const first = this.#lowest.get(1);
+    this.#held = false;
+    this.#measure(first);
+    if (first === undefined) return 0;
+    this.#oldest = Number(first.seq);
+    if (this.#bytes <= bytes && !(trusted && Number(first.time) < now - ageMs)) return 0;
     const rows = this.#lowest.all(max);
     const floor = this.floor();
     let count = 0;
-    this.#held = false;
-    let before = rows.length === 0 ? total : Number(rows[0]!.total) - sizeOf(rows[0]!);
+    let before = total - this.#bytes;
     for (const row of rows) {
       const aged = trusted && Number(row.time) < now - ageMs;
       const over = total - before > bytes;
@@ -200,7 +206,7 @@ export class Retention {
       attempts!.run(this.#oldest, cut);
       expiries!.run(cut);
       this.#oldest = cut + 1;
-    } else if (rows.length > 0) this.#oldest = Number(rows[0]!.seq);
+    }
     return count;
   }
 

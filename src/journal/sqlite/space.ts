@@ -28,9 +28,9 @@ export function createSpace(storage: Storage, watermark: Watermark, ballastBytes
   let free = 0;
   let ballast = false;
 
-  function restoreBallast(): void {
+  function restoreBallast(size: number): void {
     try {
-      storage.createBallast(ballastBytes);
+      storage.createBallast(size);
       ballast = true;
     } catch {
       // No room for it yet: checked again in a second.
@@ -50,7 +50,9 @@ export function createSpace(storage: Storage, watermark: Watermark, ballastBytes
       free = measured.free;
       // The smaller of the two: a tenth of a large disk would be far more than is needed.
       const low = Math.min(watermark.share * measured.total, watermark.bytes);
-      if (!ballast && free >= low + ballastBytes) restoreBallast();
+      // On a small file system a smaller ballast: it must not be what fills it.
+      const size = Math.floor(Math.min(ballastBytes, measured.total / 50));
+      if (!ballast && (storage.hasBallast(size) || free >= low + size)) restoreBallast(size);
       if (!ballast) closed = "disk_full";
       else closed = free < low ? "disk_low" : null;
     },

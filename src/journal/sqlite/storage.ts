@@ -47,6 +47,7 @@ export interface Storage {
    * A file of random bytes beside the database, freed when the disk is full so that retention can commit.
    * Creating it when it exists, and releasing it when it doesn't, do nothing.
    */
+  hasBallast(bytes: number): boolean;
   createBallast(bytes: number): void;
   releaseBallast(): void;
   close(): void;
@@ -59,11 +60,13 @@ export interface OpenStorage {
 }
 
 const SQLITE_IOERR = 10;
+const SQLITE_CORRUPT = 11;
 const SQLITE_FULL = 13;
+const SQLITE_NOTADB = 26;
 /** The WAL's shared-memory file could not grow: in practice the disk is full, and nothing was written yet. */
 const SQLITE_IOERR_SHMSIZE = SQLITE_IOERR | (19 << 8);
 /** I/O error, damaged, not a database, read-only, can't open, no memory: the file can't be trusted to take a commit. */
-const LOST = new Set([SQLITE_IOERR, 11, 26, 8, 14, 7]);
+const LOST = new Set([SQLITE_IOERR, SQLITE_CORRUPT, SQLITE_NOTADB, 8, 14, 7]);
 
 /**
  * What a failed call means. `full`: nothing is lost, try again when there is room. `storage`: what was written may or
@@ -80,6 +83,13 @@ export function storageFailure(error: unknown): "full" | "storage" | null {
     if (error.code === "EIO" || error.code === "EROFS") return "storage";
   }
   return null;
+}
+
+/** The file is no database, or a damaged one (as opposed to a disk that doesn't answer). */
+export function isDamage(error: unknown): boolean {
+  if (!(error instanceof Error) || !("errcode" in error) || typeof error.errcode !== "number") return false;
+  const code = error.errcode & 0xff;
+  return code === SQLITE_CORRUPT || code === SQLITE_NOTADB;
 }
 
 export function openStorage(options: OpenStorage): Storage {
@@ -157,10 +167,14 @@ class SqliteStorage implements Storage {
     return { file: size(this.#file), wal: size(`${this.#file}-wal`) };
   }
 
+  hasBallast(bytes: number): boolean {
+    if (this.#file === ":memory:") return true;
+    return (statSync(this.#ballast(), { throwIfNoEntry: false })?.size ?? 0) >= bytes;
+  }
+
   createBallast(bytes: number): void {
-    if (this.#file === ":memory:") return;
+    if (this.hasBallast(bytes)) return;
     const path = this.#ballast();
-    if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) >= bytes) return;
     const chunk = Buffer.allocUnsafe(Math.min(bytes, 1 << 20));
     const fd = openSync(path, "w", 0o600);
     try {

@@ -1,0 +1,507 @@
+/**
+ * Group commit, seen from the main thread. What is appended and settled gathers in a batch; a batch leaves for the writer
+ * as soon as the writer is free, so that whatever came while the last fsync ran goes into the next one, without a timer.
+ *
+ * A state machine:
+ * - *working*: batches leave, results come back in order.
+ * - *stalled*: a commit met a full disk. Appends are refused at once; settlements are kept and tried again (the writer has
+ *   let its ballast go), and once one such commit succeeds it is *working* again, with intake closed until the writer
+ *   reports room.
+ * - *lost*: an I/O error, or the writer's thread has ended. Everything waiting is rejected; the process must exit.
+ */
+import type { Appended, Intake } from "../../component.ts";
+import { LeatError } from "../../errors.ts";
+import type { Event, NewEvent, Seq } from "../../event.ts";
+import type { Clock } from "../../ports.ts";
+import type { JournalTuning, SinkState } from "../journal.ts";
+import { Batch } from "./batch.ts";
+import { CommitTimes } from "./commit-times.ts";
+import type { DeltaSink, DeltaSource } from "./delta.ts";
+import type { Command, Group, GroupResult } from "./group.ts";
+import { EventUnpacker, unpackEvents } from "./packed-events.ts";
+import type { RefusalQueue } from "./refusals.ts";
+import type { Ring } from "./ring.ts";
+import type { ClosedReason, FromWriter, ToWriter, WriterState } from "./writer-messages.ts";
+
+/** A group holds at most so much, so that no commit takes long. */
+const GROUP_EVENTS = 1000;
+const GROUP_BYTES = 8 * 1024 * 1024;
+/** A second group is sent behind the one being committed only if it is worth an fsync of its own. */
+const WORTH_QUEUEING = 64;
+const IN_FLIGHT = 2;
+/** How long between tries while the disk is full. */
+const RETRY_MS = 1000;
+/** What senders are told to wait: a full disk takes a person, a full queue only a moment. */
+const RETRY_AFTER_FULL_MS = 10_000;
+const RETRY_AFTER_BUSY_MS = 1_000;
+/** A reply or a `leat` event that was committed before a crash is not appended again by the repeated delivery. */
+const RAISED_DEDUPE_MS = 3 * 86_400_000;
+
+export interface CommitterOptions {
+  /** Messages arrive in order. */
+  readonly post: (message: ToWriter, transfer: readonly ArrayBuffer[]) => void;
+  readonly clock: Clock;
+  readonly limits: JournalTuning["limits"];
+  readonly ring: Ring;
+  readonly refusals: RefusalQueue;
+  readonly start: WriterState;
+  /** Runs once the present turn of the event loop has taken what is there: `setImmediate`. */
+  readonly soon: (run: () => void) => void;
+  /** `stalled`, `intake` or `lost` has changed. */
+  readonly changed: () => void;
+}
+
+interface Away {
+  readonly batch: Batch;
+  readonly group: Group;
+}
+
+interface Waiting {
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: Error) => void;
+}
+
+export class Committer implements DeltaSink {
+  readonly times = new CommitTimes();
+  uncommittedBytes = 0;
+  state: WriterState;
+  lost: Error | null = null;
+  #stalled = false;
+  #closed: ClosedReason | null;
+  #limits: JournalTuning["limits"];
+  readonly #options: CommitterOptions;
+  #open: Batch;
+  /** Full batches that wait for the writer, oldest first. */
+  #queue: Batch[] = [];
+  #away: Away[] = [];
+  /** Groups that met a full disk, until all that left behind them are back too. */
+  #failed: Away[] = [];
+  /** How many retries in a row have failed. */
+  #retries = 0;
+  #number = 0;
+  #scheduled = false;
+  readonly #dirty = new Set<DeltaSource>();
+  #sinks = new Map<string, SinkState>();
+  readonly #commands = new Map<number, Waiting>();
+  readonly #pings = new Map<number, () => void>();
+  readonly #listeners = new Set<(events: readonly Event[]) => void>();
+  #watching = false;
+  #drained: (() => void)[] = [];
+
+  constructor(options: CommitterOptions) {
+    this.#options = options;
+    this.#limits = options.limits;
+    this.state = options.start;
+    this.#closed = options.start.closed;
+    this.#open = new Batch(16, 16384);
+  }
+
+  get stalled(): boolean {
+    return this.#stalled || this.lost !== null;
+  }
+
+  intake(): Intake {
+    const reason = this.lost !== null ? "journal_lost" : this.#closed;
+    if (reason === null) return { open: true };
+    return { open: false, reason, retryAfterMs: RETRY_AFTER_FULL_MS };
+  }
+
+  configure(tuning: JournalTuning): void {
+    this.#limits = tuning.limits;
+    this.#post({ kind: "configure", tuning });
+  }
+
+  append(event: NewEvent, dedupeMs: number | null): Promise<Appended> {
+    if (this.lost !== null) return Promise.reject(this.lost);
+    if (this.#closed !== null) return Promise.reject(fullError(this.#closed));
+    const bytes = event.body.byteLength + event.headers.byteLength;
+    if (this.uncommittedBytes + bytes > this.#limits.uncommittedBytes && this.uncommittedBytes > 0) {
+      return Promise.reject(busyError());
+    }
+    const open = this.#open.packer;
+    if (open.count >= GROUP_EVENTS || (open.count > 0 && open.size + bytes > GROUP_BYTES)) {
+      this.#queue.push(this.#open);
+      this.#open = new Batch(GROUP_EVENTS, open.size);
+    }
+    this.uncommittedBytes += bytes;
+    if (!this.#watching) this.#watch();
+    this.#schedule();
+    return this.#open.append(event, dedupeMs, this.#options.clock.monotonic());
+  }
+
+  dirty(source: DeltaSource): void {
+    this.#dirty.add(source);
+    this.#schedule();
+  }
+
+  setSink(sink: string, state: SinkState): void {
+    this.#sinks.set(sink, state);
+    this.#schedule();
+  }
+
+  /** There are refusals to take. */
+  refused(): void {
+    this.#schedule();
+  }
+
+  /** A commit of its own, behind all that was settled before. Rejects with a LeatError. */
+  command(command: Command): Promise<unknown> {
+    if (this.lost !== null) return Promise.reject(this.lost);
+    if (this.#stalled) return Promise.reject(fullError("disk_full"));
+    // What was settled before it is committed before it.
+    if (this.#dirty.size > 0) this.#send(this.#nextBatch());
+    const number = ++this.#number;
+    return new Promise((resolve, reject) => {
+      this.#commands.set(number, { resolve, reject });
+      this.#post({ kind: "command", number, command });
+    });
+  }
+
+  /** Resolves when the writer has answered. */
+  ping(): Promise<void> {
+    if (this.lost !== null) return Promise.reject(this.lost);
+    const number = ++this.#number;
+    return new Promise((resolve) => {
+      this.#pings.set(number, resolve);
+      this.#post({ kind: "ping", number });
+    });
+  }
+
+  onCommit(listener: (events: readonly Event[]) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Resolves when nothing waits for a commit any more (or nothing ever will be committed). */
+  async drain(): Promise<void> {
+    this.#schedule();
+    if (this.#idle()) return;
+    await new Promise<void>((resolve) => this.#drained.push(resolve));
+  }
+
+  /** What the writer says. */
+  receive(message: FromWriter): void {
+    switch (message.kind) {
+      case "result":
+        this.#received(message.result);
+        break;
+      case "commanded":
+        this.#commanded(message);
+        break;
+      case "state":
+        this.state = message.state;
+        this.#close(message.state.closed);
+        break;
+      case "pong":
+        this.#pings.get(message.number)?.();
+        this.#pings.delete(message.number);
+        break;
+      case "ready":
+      case "closed":
+      case "refused":
+        // Of opening and closing: the client's.
+        break;
+    }
+  }
+
+  /** The journal is lost to this process. */
+  lose(error: Error): void {
+    if (this.lost !== null) return;
+    this.lost = error;
+    const batches = [...this.#failed, ...this.#away].map(({ batch }) => batch);
+    batches.push(...this.#queue, this.#open);
+    this.#failed = [];
+    this.#away = [];
+    this.#queue = [];
+    this.#open = new Batch(1, 0);
+    this.uncommittedBytes = 0;
+    for (const batch of batches) {
+      batch.rejectAll(error);
+      for (const { source, taken } of batch.settling) source.lost(taken, error);
+    }
+    for (const source of this.#dirty) source.lost(null, error);
+    this.#dirty.clear();
+    for (const { reject } of this.#commands.values()) reject(error);
+    this.#commands.clear();
+    this.#pings.clear();
+    this.#settled();
+    this.#options.changed();
+  }
+
+  // ------------------------------------------------------------------------------------------------------- sending
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    this.#options.soon(() => {
+      this.#scheduled = false;
+      this.#pump();
+    });
+  }
+
+  #pump(): void {
+    // While stalled it is the retry that sends, one at a time.
+    while (this.lost === null && !this.#stalled && this.#away.length < IN_FLIGHT) {
+      const waiting = this.#queue.length > 0 || this.#open.packer.count >= WORTH_QUEUEING;
+      if (this.#away.length > 0 && !waiting) return;
+      if (!this.#something()) return;
+      this.#send(this.#nextBatch());
+    }
+  }
+
+  #something(): boolean {
+    return (
+      this.#queue.length > 0 ||
+      this.#open.packer.count > 0 ||
+      this.#dirty.size > 0 ||
+      this.#sinks.size > 0 ||
+      this.#options.refusals.waiting
+    );
+  }
+
+  #nextBatch(): Batch {
+    const queued = this.#queue.shift();
+    if (queued !== undefined) return queued;
+    const batch = this.#open;
+    // As much room as this one needed, and a little more: a steady load then allocates once a group.
+    this.#open = new Batch(
+      Math.max(16, Math.ceil(batch.packer.count * 1.25)),
+      Math.max(16384, Math.ceil(batch.packer.size * 1.25)),
+    );
+    return batch;
+  }
+
+  #send(batch: Batch, retry = false): void {
+    const { clock, refusals } = this.#options;
+    for (const source of this.#dirty) {
+      const taken = source.takeDelta();
+      if (taken === null) continue;
+      batch.settling.push({ source, taken });
+      for (const event of taken.raises) batch.packer.add(event, 0, RAISED_DEDUPE_MS);
+    }
+    this.#dirty.clear();
+    const group: Group = {
+      number: ++this.#number,
+      now: clock.wall(),
+      retry,
+      appends: batch.packer.pack(),
+      raisedFrom: batch.appends,
+      deltas: batch.settling.map(({ taken }) => taken.delta),
+      sinks: Array.from(this.#sinks, ([sink, state]) => ({ sink, state })),
+      refusals: refusals.take(),
+    };
+    if (this.#sinks.size > 0) this.#sinks = new Map();
+    this.#away.push({ batch, group });
+    const { buffer } = group.appends.bytes;
+    this.#post({ kind: "group", group }, buffer instanceof ArrayBuffer ? [buffer] : []);
+  }
+
+  #post(message: ToWriter, transfer: readonly ArrayBuffer[] = []): void {
+    if (this.lost === null) this.#options.post(message, transfer);
+  }
+
+  // ----------------------------------------------------------------------------------------------------- receiving
+
+  #received(result: GroupResult): void {
+    const away = this.#away.shift();
+    if (away === undefined) return;
+    const { batch } = away;
+    this.#forget(batch);
+    if (result.ok) this.#committed(batch, result);
+    else if (result.failure === "full") this.#full(away);
+    else {
+      this.#away.unshift(away);
+      this.lose(lostError(result.failure, result.message));
+      return;
+    }
+    this.#settled();
+    this.#pump();
+  }
+
+  #committed(batch: Batch, result: Extract<GroupResult, { ok: true }>): void {
+    const events = this.#freshEvents(batch, result);
+    this.times.add(result.seconds, events.length, batch.packer.size);
+    if (this.#stalled) {
+      this.#stalled = false;
+      this.#retries = 0;
+      this.#options.changed();
+    }
+    this.#options.ring.push(events);
+    for (const { source, taken } of batch.settling) source.committed(taken);
+    let at = 0;
+    let seq = result.firstSeq;
+    const { duplicates, refused } = result;
+    const refusedIndexes = new Map(refused.map(({ index, message }) => [index, message]));
+    for (let index = 0; index < batch.appends; index++) {
+      const duplicate = duplicates[at];
+      if (duplicate !== undefined && duplicate.index === index) {
+        batch.resolve(index, duplicate.seq, true, duplicate.differs);
+        at++;
+      } else if (refusedIndexes.has(index)) {
+        batch.reject(index, refusedError(refusedIndexes.get(index) ?? ""));
+      } else batch.resolve(index, seq++, false, false);
+    }
+    this.#tell(events);
+  }
+
+  /** The batch's events that are new, with their seqs, on the memory that stayed here. */
+  #freshEvents(batch: Batch, result: Extract<GroupResult, { ok: true }>): Event[] {
+    const { packer } = batch;
+    const stale = new Set<number>();
+    for (const { index } of result.duplicates) stale.add(index);
+    for (const { index } of result.refused) stale.add(index);
+    const unpacker = new EventUnpacker(packer.view());
+    const events: Event[] = [];
+    let seq: Seq = result.firstSeq;
+    for (let index = 0; index < packer.count; index++) {
+      if (stale.size > 0 && stale.has(index)) unpacker.skip();
+      else events.push(unpacker.next(seq++));
+    }
+    return events;
+  }
+
+  #tell(events: readonly Event[]): void {
+    if (events.length === 0) return;
+    for (const listener of this.#listeners) listener(events);
+  }
+
+  /** The disk is full: appends are refused, the rest is kept for the next try. */
+  #full(away: Away): void {
+    this.#failed.push(away);
+    const waiting = [...this.#queue, this.#open];
+    this.#queue = [];
+    this.#open = new Batch(16, 16384);
+    for (const batch of waiting) this.#forget(batch);
+    for (const batch of [away.batch, ...waiting]) batch.rejectAll(fullError("disk_full"));
+    this.#close("disk_full");
+    if (!this.#stalled) {
+      this.#stalled = true;
+      this.#options.changed();
+    }
+    // The writer refuses what left behind a group that failed, so that nothing overtakes it.
+    if (this.#away.length > 0) return;
+    this.#restore();
+    // The writer has just made room by letting its ballast go: the first retry need not wait.
+    if (this.#retries++ === 0) this.#options.soon(() => this.#retry());
+    else this.#options.clock.after(RETRY_MS, () => this.#retry());
+  }
+
+  #retry(): void {
+    // Also with nothing to settle: an empty group that commits says as much as a full one.
+    if (this.lost === null && this.#stalled && this.#away.length === 0) this.#send(this.#nextBatch(), true);
+  }
+
+  /** From the newest to the oldest, so that each comes before what was gathered after it. */
+  #restore(): void {
+    const { refusals } = this.#options;
+    for (const { batch, group } of this.#failed.toReversed()) {
+      for (const { source, taken } of batch.settling.toReversed()) {
+        source.restoreDelta(taken);
+        this.#dirty.add(source);
+      }
+      for (const { sink, state } of group.sinks) if (!this.#sinks.has(sink)) this.#sinks.set(sink, state);
+      refusals.restore(group.refusals);
+    }
+    this.#failed = [];
+  }
+
+  #commanded({ number, result }: Extract<FromWriter, { kind: "commanded" }>): void {
+    const waiting = this.#commands.get(number);
+    this.#commands.delete(number);
+    if (result.ok) {
+      const events = unpackEvents(result.appended);
+      this.#options.ring.push(events);
+      waiting?.resolve(result.value);
+      this.#tell(events);
+    } else if (result.failure === "storage") this.lose(lostError("storage", result.error.message));
+    else if (result.failure === "full") {
+      this.#close("disk_full");
+      waiting?.reject(fullError("disk_full"));
+    } else {
+      const { kind, code, message, hint } = result.error;
+      waiting?.reject(new LeatError(kind, code, message, { hint }));
+    }
+    this.#settled();
+  }
+
+  #close(reason: ClosedReason | null): void {
+    if (this.#closed === reason) return;
+    this.#closed = reason;
+    this.#options.changed();
+  }
+
+  /** Its bytes no longer wait. */
+  #forget(batch: Batch): void {
+    this.uncommittedBytes -= batch.bytes;
+  }
+
+  #idle(): boolean {
+    if (this.lost !== null) return true;
+    return this.#away.length === 0 && this.#commands.size === 0 && !this.#something();
+  }
+
+  #settled(): void {
+    if (this.#drained.length === 0 || !this.#idle()) return;
+    for (const resolve of this.#drained) resolve();
+    this.#drained = [];
+  }
+
+  // ------------------------------------------------------------------------------------------------------- waiting
+
+  /** Tells appends that have waited too long that their outcome is unknown. One timer for all. */
+  #watch(): void {
+    this.#watching = true;
+    const { clock } = this.#options;
+    const look = () => {
+      const limit = this.#limits.commitWaitMs;
+      const overdue = clock.monotonic() - limit;
+      let next: number | null = null;
+      for (const batch of [...this.#away.map((away) => away.batch), ...this.#queue, this.#open]) {
+        const since = batch.rejectOlderThan(overdue, slowError);
+        if (since !== null && (next === null || since < next)) next = since;
+      }
+      if (next === null) this.#watching = false;
+      else clock.after(Math.max(1, next + limit - clock.monotonic()), look);
+    };
+    clock.after(this.#limits.commitWaitMs, look);
+  }
+}
+
+function fullError(reason: ClosedReason): LeatError {
+  return new LeatError("unavailable", "journal_full", `The journal takes no events now (${reason}).`, {
+    retryAfterMs: RETRY_AFTER_FULL_MS,
+    hint:
+      reason === "journal_bound"
+        ? "The journal has reached retention.size with events that are not settled: see which subscription lags."
+        : "Free space on the journal's disk; it goes on by itself.",
+  });
+}
+
+function busyError(): LeatError {
+  return new LeatError("unavailable", "journal_busy", "Too much waits to be committed.", {
+    retryAfterMs: RETRY_AFTER_BUSY_MS,
+    hint: "The disk is slower than what comes in; limits.uncommitted bounds what may wait.",
+  });
+}
+
+function slowError(): LeatError {
+  return new LeatError(
+    "unavailable",
+    "journal_slow",
+    "The commit took too long; whether it happened is unknown.",
+    {
+      retryAfterMs: RETRY_AFTER_BUSY_MS,
+      hint: "Send it again with the same id: it will not be kept twice.",
+    },
+  );
+}
+
+function refusedError(message: string): LeatError {
+  return new LeatError("refused", "event_refused", `The journal can't hold the event: ${message}`);
+}
+
+function lostError(failure: "storage" | "internal", message: string): LeatError {
+  return new LeatError(failure, "journal_lost", `The journal could not be written: ${message}`, {
+    hint: "What was answered before is safe. Check the disk, then start Leat again.",
+  });
+}
