@@ -1,0 +1,76 @@
+/** One attempt at the sink, bounded in time whatever the sink does. */
+import type { Message, PushedSink, Report } from "../component.ts";
+import type { Clock } from "../ports.ts";
+
+/** How long a sink may take to settle after its signal aborted. Beyond it the slot is more important than its answer. */
+const GRACE_MS = 2_000;
+
+/** Why an attempt's signal aborted. */
+export class AttemptAborted extends Error {
+  readonly why: "timeout" | "stop";
+
+  constructor(why: "timeout" | "stop", message: string) {
+    super(message);
+    this.name = "AttemptAborted";
+    this.why = why;
+  }
+}
+
+export class Attempt {
+  /** Never rejects. */
+  readonly report: Promise<Report>;
+  readonly #controller = new AbortController();
+  readonly #clock: Clock;
+  readonly #resolve: (report: Report) => void;
+  readonly #cancelTimeout: () => void;
+  #stopped = false;
+
+  constructor(sink: PushedSink, message: Message, timeoutMs: number, clock: Clock) {
+    const { promise, resolve } = Promise.withResolvers<Report>();
+    this.report = promise;
+    this.#resolve = resolve;
+    this.#clock = clock;
+    this.#cancelTimeout = clock.after(timeoutMs, () =>
+      this.#end("timeout", `no answer within ${timeoutMs} ms`),
+    );
+    this.#deliver(sink, message);
+  }
+
+  /** It was `abort` that ended it, not the receiver: nothing was learnt. */
+  get stopped(): boolean {
+    return this.#stopped;
+  }
+
+  /** Ends it early: the daemon stops. */
+  abort(): void {
+    this.#stopped = true;
+    this.#cancelTimeout();
+    this.#end("stop", "the daemon is stopping");
+  }
+
+  #deliver(sink: PushedSink, message: Message): void {
+    const defect = (error: unknown) => {
+      this.#cancelTimeout();
+      this.#resolve({ result: "failed", error: "internal", message: String(error) });
+    };
+    try {
+      sink.deliver(message, this.#controller.signal).then((report) => {
+        this.#cancelTimeout();
+        this.#resolve(report);
+      }, defect);
+    } catch (error) {
+      defect(error);
+    }
+  }
+
+  #end(why: "timeout" | "stop", message: string): void {
+    this.#controller.abort(new AttemptAborted(why, message));
+    this.#clock.after(GRACE_MS, () => {
+      this.#resolve({
+        result: "failed",
+        error: "timeout",
+        message: "the sink did not give up when it was told to",
+      });
+    });
+  }
+}

@@ -1,0 +1,266 @@
+/**
+ * The loop of one stream: its events in seq order, each through all routes that name the stream.
+ *
+ * Preparing runs ahead and may await; publishing goes strictly by seq, so that a reader who has seen n has everything
+ * up to n. What was published is written to the index in batches (one write at a time, holding all that gathered
+ * meanwhile), and a lease is settled only when its write is durable: after a crash in between the event is published
+ * and written again, and the write replaces itself.
+ */
+import type { StreamFrame } from "../component.ts";
+import type { NewEvent } from "../event.ts";
+import type { Lease, Settlement, StreamIndex, Subscription } from "../journal/journal.ts";
+import { Flights } from "./flights.ts";
+import { raiseDead } from "./raise.ts";
+import type { Prepared, StreamTarget } from "./target.ts";
+import { defect, tooManyHops, unprepared, type WorkerTools } from "./worker.ts";
+
+type RouteOutcome = Extract<Settlement, { outcome: "streamed" }>["routes"][number];
+
+/** What a lease came to, once prepared. */
+interface Rendered {
+  readonly frames: readonly StreamFrame[];
+  readonly outcomes: readonly RouteOutcome[];
+  readonly raises: readonly NewEvent[];
+}
+
+/** A lease on its way; `rendered` is null while a route still awaits something. */
+interface Flight {
+  readonly lease: Lease;
+  readonly target: StreamTarget;
+  rendered: Rendered | null;
+}
+
+/** Leased at a time at most; halved while a batch keeps the event loop for longer than the stretch. */
+const BATCH = 64;
+const STRETCH_MS = 5;
+/** After an index write failed: the first wait, doubling up to the last. */
+const INDEX_RETRY_MS = { first: 500, most: 30_000 };
+/** A line's end or NUL in a channel could forge what goes over a stream's wire. */
+const CONTROL = /\p{Cc}/u;
+
+export class StreamWorker {
+  readonly subscription: Subscription;
+  readonly #index: StreamIndex;
+  readonly #tools: WorkerTools;
+  #target: StreamTarget;
+  #retired = false;
+  #aborted = false;
+  #fillSoon = false;
+  #batch = BATCH;
+  readonly #flights = new Flights<Flight>();
+  /** Not yet published, in seq order. */
+  readonly #queue: Flight[] = [];
+  /** Published, not yet in the index. */
+  #gathered: Flight[] = [];
+  #writing = false;
+
+  constructor(subscription: Subscription, target: StreamTarget, index: StreamIndex, tools: WorkerTools) {
+    this.subscription = subscription;
+    this.#target = target;
+    this.#index = index;
+    this.#tools = tools;
+    subscription.onReady(() => this.#fill());
+    this.#fill();
+  }
+
+  /** Events leased from now on go by `target`. Resolves when those before it have ended. */
+  swap(target: StreamTarget): Promise<void> {
+    const old = this.#target;
+    this.#target = target;
+    return this.#flights.none((flight) => flight.target === old);
+  }
+
+  /** Leases nothing more. Resolves when what was leased has ended. */
+  retire(): Promise<void> {
+    this.#retired = true;
+    this.subscription.onReady(null);
+    return this.#flights.none(() => true);
+  }
+
+  /** Hands back what isn't settled; it will be leased again. */
+  abort(): void {
+    this.#aborted = true;
+    this.#queue.length = 0;
+    this.#gathered = [];
+    for (const flight of [...this.#flights]) {
+      this.subscription.release(flight.lease);
+      this.#flights.landed(flight);
+    }
+  }
+
+  // ------------------------------------------------------------------------------------------------------ rendering
+
+  #fill(): void {
+    if (this.#retired || this.#fillSoon) return;
+    const begun = this.#tools.clock.monotonic();
+    const leases = this.subscription.lease(this.#batch);
+    for (const lease of leases) {
+      const flight: Flight = { lease, target: this.#target, rendered: null };
+      this.#flights.add(flight);
+      this.#queue.push(flight);
+      this.#render(flight);
+    }
+    this.#publish();
+    if (leases.length === 0) return;
+    const slow = this.#tools.clock.monotonic() - begun > STRETCH_MS;
+    this.#batch = slow ? Math.max(1, this.#batch >> 1) : Math.min(BATCH, this.#batch * 2);
+    this.#fillSoon = true;
+    setImmediate(() => {
+      this.#fillSoon = false;
+      this.#fill();
+    });
+  }
+
+  /** Prepares the event for each route; without a promise where no route needs one. */
+  #render(flight: Flight): void {
+    const { event, cause, routes } = flight.lease;
+    const prepared = routes.map((route): Prepared | Promise<Prepared> => {
+      const prepare = flight.target.routes.get(route);
+      if (prepare === undefined) return { result: "filtered", reason: "removed" };
+      try {
+        return prepare(event, cause);
+      } catch (error) {
+        return defect(error);
+      }
+    });
+    if (prepared.every((each) => !(each instanceof Promise))) {
+      flight.rendered = this.#rendered(flight, prepared as Prepared[]);
+      return;
+    }
+    void Promise.all(prepared.map((each) => Promise.resolve(each).catch(defect))).then((all) => {
+      flight.rendered = this.#rendered(flight, all);
+      this.#publish();
+    });
+  }
+
+  #rendered({ lease, target }: Flight, prepared: readonly Prepared[]): Rendered {
+    const { event } = lease;
+    const { observer, clock, log } = this.#tools;
+    const frames: StreamFrame[] = [];
+    const raises: NewEvent[] = [];
+    const outcomes = prepared.map((each, nth): RouteOutcome => {
+      const route = lease.routes[nth] ?? "";
+      if (each.result === "filtered") {
+        observer.filtered(route, target.stream, each.reason);
+        return { outcome: "filtered" };
+      }
+      const why =
+        each.result === "dead"
+          ? unprepared(each)
+          : (tooManyHops(lease) ?? badChannel(target, each.fields.channel));
+      if (each.result === "dead" || why !== null) {
+        const { error, message } = why ?? { error: "internal", message: "" };
+        observer.undeliverable(route, target.stream, error);
+        log.warn(
+          { subscription: target.stream, route, seq: event.seq, error },
+          "delivery dead: kept as a dead letter",
+        );
+        const death = {
+          subscription: target.stream,
+          route,
+          sink: target.stream,
+          error,
+          message,
+          status: null,
+          attempts: 0,
+        };
+        raises.push(...raiseDead(lease, death, clock.wall()));
+        return { outcome: "dead", error, message };
+      }
+      const { type, id, time } = event;
+      frames.push({ channel: each.fields.channel ?? "", type, id, time, body: each.body });
+      return { outcome: "delivered" };
+    });
+    return { frames, outcomes, raises };
+  }
+
+  // ----------------------------------------------------------------------------------------------------- publishing
+
+  /** Publishes from the head of the queue as far as it is rendered. */
+  #publish(): void {
+    let done = 0;
+    for (const flight of this.#queue) {
+      if (flight.rendered === null) break;
+      done++;
+      this.#hand(flight, flight.rendered);
+      this.#gathered.push(flight);
+    }
+    if (done === 0) return;
+    this.#queue.splice(0, done);
+    this.#write();
+  }
+
+  #hand({ lease, target }: Flight, { frames }: Rendered): void {
+    try {
+      target.sink.publish(lease.event.seq, frames);
+    } catch (err) {
+      // A reader who missed it finds it in the index; the event itself is no less delivered.
+      this.#tools.log.error({ err, stream: target.stream, seq: lease.event.seq }, "stream failed to publish");
+    }
+  }
+
+  // -------------------------------------------------------------------------------------------------------- indexing
+
+  #write(waitMs: number = INDEX_RETRY_MS.first): void {
+    if (this.#writing || this.#gathered.length === 0) return;
+    this.#writing = true;
+    const batch = this.#gathered;
+    this.#gathered = [];
+    const entries = batch.map(({ lease, target, rendered }) => ({
+      stream: target.stream,
+      seq: lease.event.seq,
+      frames: rendered?.frames ?? [],
+    }));
+    this.#index.write(entries).then(
+      () => {
+        this.#writing = false;
+        if (this.#aborted) return;
+        for (const flight of batch) this.#settle(flight);
+        this.#write();
+        this.#fill();
+      },
+      (err: unknown) => this.#again(batch, err, waitMs),
+    );
+  }
+
+  /** The leases stay out meanwhile, so that no more is taken on than `concurrency`. */
+  #again(batch: Flight[], err: unknown, waitMs: number): void {
+    const { log, clock } = this.#tools;
+    log.error({ err, stream: this.#target.stream, retry_ms: waitMs }, "stream index can't be written");
+    clock.after(waitMs, () => {
+      this.#writing = false;
+      if (this.#aborted) return;
+      this.#gathered = [...batch, ...this.#gathered];
+      this.#write(Math.min(waitMs * 2, INDEX_RETRY_MS.most));
+    });
+  }
+
+  #settle(flight: Flight): void {
+    const { outcomes, raises } = flight.rendered ?? { outcomes: [], raises: [] };
+    const settlement: Settlement = {
+      outcome: "streamed",
+      attempt: null,
+      routes: outcomes,
+      ...(raises.length === 0 ? {} : { raises }),
+    };
+    // Rejects only when the journal is lost, which is the daemon's to act on.
+    this.subscription.settle(flight.lease, settlement).catch(() => {});
+    this.#flights.landed(flight);
+  }
+}
+
+/** Why nothing can go to this channel; null when it can. */
+function badChannel(
+  target: StreamTarget,
+  channel: string | undefined,
+): { error: string; message: string } | null {
+  if (channel === undefined || channel === "") return { error: "channel", message: "the channel is empty" };
+  if (CONTROL.test(channel)) return { error: "channel", message: "the channel holds a control character" };
+  if (Buffer.byteLength(channel) > target.channelBytes) {
+    return { error: "channel", message: `the channel is longer than ${target.channelBytes} bytes` };
+  }
+  if (target.allows !== undefined && !target.allows(channel)) {
+    return { error: "channel", message: "the stream takes no such channel" };
+  }
+  return null;
+}

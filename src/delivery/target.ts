@@ -1,0 +1,62 @@
+/** What delivery is given to work with: for each subscription a way to prepare its messages and a sink to hand them to. */
+import type { PushedSink, StreamSink } from "../component.ts";
+import type { Event } from "../event.ts";
+import type { SinkPolicy } from "../plan.ts";
+
+/** What a route makes of one event for one target: not for it, a message, or an expression that can't be evaluated. */
+export type Prepared =
+  | { readonly result: "filtered"; readonly reason: string }
+  | {
+      readonly result: "message";
+      readonly body: Uint8Array;
+      readonly contentType: string | null;
+      readonly fields: Readonly<Record<string, string>>;
+    }
+  | {
+      readonly result: "dead";
+      readonly error: string;
+      readonly expression: string;
+      readonly path: string;
+      readonly message: string;
+    };
+
+/** Called anew for every attempt (J8). Without a promise where nothing had to be awaited: that path is the hot one. */
+export type Prepare = (event: Event, cause: Event | null) => Prepared | Promise<Prepared>;
+
+/** One pushed subscription: what a route's `to` names. */
+export interface PushedTarget {
+  readonly subscription: string;
+  readonly route: string;
+  readonly sinkName: string;
+  readonly sink: PushedSink;
+  readonly prepare: Prepare;
+  /** The sink's policy with the target's `retry` over it. */
+  readonly policy: SinkPolicy;
+  /** The sink's own, for what its subscriptions share: concurrency, rate, breaker, holds. */
+  readonly sinkPolicy: SinkPolicy;
+}
+
+/** One stream: its only subscription has its name. */
+export interface StreamTarget {
+  readonly stream: string;
+  readonly sink: StreamSink;
+  /** By route. */
+  readonly routes: ReadonlyMap<string, Prepare>;
+  /** Channels longer than this, in bytes, are dead (`limits.channelBytes`). */
+  readonly channelBytes: number;
+  /** Where the stream takes only some channels. */
+  readonly allows?: (channel: string) => boolean;
+}
+
+export type AttemptOutcome = "delivered" | "retry" | "dead";
+
+/** Told of what happens, for metrics; must neither throw nor wait. */
+export interface DeliveryObserver {
+  attempt(route: string, sink: string, outcome: AttemptOutcome, seconds: number): void;
+  /** `reason` is a word of a small set: `match`, `where`, `absent_path`, … */
+  filtered(route: string, sink: string, reason: string): void;
+  /** Dead without an attempt: an expression, a channel, too many hops. */
+  undeliverable(route: string, sink: string, error: string): void;
+}
+
+export const noObserver: DeliveryObserver = { attempt() {}, filtered() {}, undeliverable() {} };

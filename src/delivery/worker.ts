@@ -1,0 +1,282 @@
+/**
+ * The loop of one pushed subscription: lease → prepare → deliver → settle.
+ *
+ * It runs when its gate gives it a turn, and nothing in it throws through the loop: what can't be prepared is settled
+ * dead with the reason, what the sink reports is judged, and a sink's defect counts as a failed attempt. A lease keeps
+ * the target and the gate it began with until its end, whatever a reload puts in their place.
+ *
+ * A lease's life: begun → prepared (perhaps awaited) → attempted → ended by one `settle` or `release`.
+ */
+import type { Message, Report } from "../component.ts";
+import { MAX_HOPS, type NewEvent } from "../event.ts";
+import type { AttemptRecord, Lease, Settlement, Subscription } from "../journal/journal.ts";
+import type { Chance, Clock, Logger } from "../ports.ts";
+import { Attempt } from "./attempt.ts";
+import type { ClockSteps } from "./clock-steps.ts";
+import { Flights } from "./flights.ts";
+import type { Entrant, Gate, Seat } from "./gate.ts";
+import { raiseBreaker, raiseDead, raiseReply } from "./raise.ts";
+import { judge } from "./retry.ts";
+import type { DeliveryObserver, Prepared, PushedTarget } from "./target.ts";
+
+/** What all workers share. */
+export interface WorkerTools {
+  readonly clock: Clock;
+  readonly steps: ClockSteps;
+  readonly chance: Chance;
+  readonly log: Logger;
+  readonly observer: DeliveryObserver;
+}
+
+/** A lease on its way. */
+interface Flight {
+  readonly lease: Lease;
+  readonly target: PushedTarget;
+  readonly gate: Gate;
+  readonly probe: boolean;
+  attempt: Attempt | null;
+}
+
+export class Worker implements Entrant {
+  readonly subscription: Subscription;
+  readonly #tools: WorkerTools;
+  #target: PushedTarget;
+  #gate: Gate;
+  #seat: Seat;
+  #aborted = false;
+  readonly #flights = new Flights<Flight>();
+
+  constructor(subscription: Subscription, target: PushedTarget, gate: Gate, tools: WorkerTools) {
+    this.subscription = subscription;
+    this.#tools = tools;
+    this.#target = target;
+    this.#gate = gate;
+    this.#seat = gate.join(this);
+    subscription.onReady(() => this.#seat.wake());
+    this.#seat.wake();
+  }
+
+  get target(): PushedTarget {
+    return this.#target;
+  }
+
+  /** New leases follow `target` from now on. Resolves when those that began under the old one have ended. */
+  swap(target: PushedTarget, gate: Gate): Promise<void> {
+    const old = this.#target;
+    this.#target = target;
+    if (gate !== this.#gate) {
+      this.#seat.leave();
+      this.#gate = gate;
+      this.#seat = gate.join(this);
+    }
+    this.#seat.wake();
+    return this.#flights.none((flight) => flight.target === old);
+  }
+
+  /** Leases nothing more. Resolves when what is under way has ended. */
+  retire(): Promise<void> {
+    this.subscription.onReady(null);
+    this.#seat.leave();
+    return this.#flights.none(() => true);
+  }
+
+  /** Ends what is under way without waiting for its receiver; it will be leased again. */
+  abort(): void {
+    this.#aborted = true;
+    for (const { attempt } of this.#flights) attempt?.abort();
+  }
+
+  start(max: number): number {
+    const leases = this.subscription.lease(max);
+    for (const lease of leases) this.#begin(lease);
+    return leases.length;
+  }
+
+  // ----------------------------------------------------------------------------------------------- one lease's life
+
+  #begin(lease: Lease): void {
+    const flight: Flight = {
+      lease,
+      target: this.#target,
+      gate: this.#gate,
+      probe: this.#gate.enter(),
+      attempt: null,
+    };
+    this.#flights.add(flight);
+    let prepared: Prepared | Promise<Prepared>;
+    try {
+      prepared = flight.target.prepare(lease.event, lease.cause);
+    } catch (error) {
+      prepared = defect(error);
+    }
+    if (!(prepared instanceof Promise)) this.#prepared(flight, prepared);
+    else {
+      prepared.then(
+        (outcome) => this.#prepared(flight, outcome),
+        (error: unknown) => this.#prepared(flight, defect(error)),
+      );
+    }
+  }
+
+  #prepared(flight: Flight, prepared: Prepared): void {
+    const { lease, target } = flight;
+    if (prepared.result === "filtered") {
+      this.#tools.observer.filtered(target.route, target.sinkName, prepared.reason);
+      this.#settle(flight, { outcome: "filtered", attempt: null });
+      this.#land(flight, false);
+    } else if (prepared.result === "dead") this.#hopeless(flight, unprepared(prepared));
+    else {
+      const loop = tooManyHops(lease);
+      if (loop !== null) this.#hopeless(flight, loop);
+      else if (this.#aborted) this.#handBack(flight);
+      else this.#attempt(flight, prepared);
+    }
+  }
+
+  #attempt(flight: Flight, { body, contentType, fields }: Extract<Prepared, { result: "message" }>): void {
+    const { lease, target } = flight;
+    const { clock, steps } = this.#tools;
+    const message: Message = {
+      event: lease.event,
+      body,
+      contentType,
+      fields,
+      route: target.route,
+      subscription: target.subscription,
+      attempt: lease.attempt,
+      replay: lease.replay,
+      hops: lease.event.hops + 1,
+    };
+    const at = steps.now();
+    const begun = clock.monotonic();
+    flight.attempt = new Attempt(target.sink, message, target.policy.timeoutMs, clock);
+    // Neither the report nor what follows it rejects.
+    void flight.attempt.report.then((report) => this.#reported(flight, report, at, begun));
+  }
+
+  #reported(flight: Flight, report: Report, at: number, begun: number): void {
+    const { lease, target } = flight;
+    const { clock, steps, chance, observer } = this.#tools;
+    if (flight.attempt?.stopped && report.result === "failed") {
+      this.#handBack(flight);
+      return;
+    }
+    const ms = clock.monotonic() - begun;
+    const { event } = lease;
+    const verdict = judge(
+      report,
+      {
+        policy: target.policy.retry,
+        keyed: event.key !== null && target.policy.order === "key",
+        attempt: lease.attempt,
+        ageMs: steps.since(lease.firstAttemptAt ?? at),
+      },
+      chance,
+    );
+    observer.attempt(target.route, target.sinkName, verdict.outcome, ms / 1000);
+
+    const raises: NewEvent[] = [];
+    const now = clock.wall();
+    const breaker = flight.gate.learn(report, flight.probe);
+    if (breaker !== null) {
+      raises.push(...raiseBreaker(event, target.sinkName, breaker.state, breaker.failures, now));
+    }
+    const attempt = recordOf(report, verdict.outcome, at, ms);
+    if (verdict.outcome === "dead") {
+      this.#settle(flight, this.#dead(flight, attempt, verdict, raises));
+    } else if (verdict.outcome === "retry") {
+      this.#settle(flight, { outcome: "retry", delayMs: verdict.delayMs, attempt, ...some(raises) });
+    } else {
+      if (report.result === "delivered" && report.reply !== undefined) {
+        raises.push(...raiseReply(lease, target.sinkName, target.subscription, report.reply, now));
+      }
+      this.#settle(flight, { outcome: "delivered", attempt, ...some(raises) });
+    }
+    this.#land(flight, true);
+  }
+
+  // ---------------------------------------------------------------------------------------------------------- its end
+
+  /** Dead without an attempt. */
+  #hopeless(flight: Flight, why: { readonly error: string; readonly message: string }): void {
+    const { route, sinkName } = flight.target;
+    this.#tools.observer.undeliverable(route, sinkName, why.error);
+    this.#settle(flight, this.#dead(flight, null, why, []));
+    this.#land(flight, false);
+  }
+
+  #dead(
+    flight: Flight,
+    attempt: AttemptRecord | null,
+    { error, message }: { readonly error: string; readonly message: string },
+    raises: readonly NewEvent[],
+  ): Settlement {
+    const { lease, target } = flight;
+    const attempts = attempt === null ? lease.attempt - 1 : lease.attempt;
+    const { subscription, route, sinkName: sink } = target;
+    const status = attempt?.status ?? null;
+    this.#tools.log.warn(
+      { subscription, sink, seq: lease.event.seq, error, status, attempts },
+      "delivery dead: kept as a dead letter",
+    );
+    const death = { subscription, route, sink, error, message, status, attempts };
+    const raised = [...raises, ...raiseDead(lease, death, this.#tools.clock.wall())];
+    return { outcome: "dead", error, message, attempt, ...some(raised) };
+  }
+
+  #settle(flight: Flight, settlement: Settlement): void {
+    // Rejects only when the journal is lost, which is the daemon's to act on; the lease is then nobody's.
+    this.subscription.settle(flight.lease, settlement).catch(() => {});
+  }
+
+  #handBack(flight: Flight): void {
+    this.subscription.release(flight.lease);
+    this.#land(flight, false);
+  }
+
+  #land(flight: Flight, attempted: boolean): void {
+    // The lease's end may have freed its key, or a place among the subscription's leases.
+    this.#seat.wake();
+    flight.gate.exit(flight.probe, attempted);
+    this.#flights.landed(flight);
+  }
+}
+
+const some = (raises: readonly NewEvent[]) => (raises.length === 0 ? {} : { raises });
+
+/** A throw where none is allowed: the event is dead with it, and the loop goes on. */
+export function defect(error: unknown): Prepared {
+  return { result: "dead", error: "internal", expression: "", path: "", message: String(error) };
+}
+
+/** An expression's failure as a dead letter shows it: what, where, why. */
+export function unprepared(dead: Extract<Prepared, { result: "dead" }>): {
+  readonly error: string;
+  readonly message: string;
+} {
+  const where = [dead.path, dead.expression].filter((part) => part !== "").join(": ");
+  return { error: dead.error, message: where === "" ? dead.message : `${where}: ${dead.message}` };
+}
+
+/** Two Leats that feed each other would do so for ever. */
+export function tooManyHops(lease: Lease): { readonly error: string; readonly message: string } | null {
+  const { hops } = lease.event;
+  if (hops <= MAX_HOPS) return null;
+  return {
+    error: "hops",
+    message: `it has come through ${hops} Leats, more than ${MAX_HOPS}: is there a loop?`,
+  };
+}
+
+function recordOf(report: Report, outcome: AttemptRecord["outcome"], at: number, ms: number): AttemptRecord {
+  const failed = report.result !== "delivered";
+  return {
+    at,
+    ms: Math.round(ms * 1000) / 1000,
+    outcome,
+    status: report.result === "rejected" ? null : (report.status ?? null),
+    error: failed ? report.error : null,
+    message: failed ? report.message : null,
+    answer: report.result === "rejected" ? null : (report.answer ?? null),
+  };
+}
