@@ -1,0 +1,86 @@
+/** Expressions: JSONata over an event, harmless whatever they say and whatever the event holds. */
+import { compileMisses, type Misses } from "./absence.ts";
+import { BodyError } from "./body.ts";
+import { MAIN_LIMITS } from "./budget.ts";
+import { EvaluationError } from "./evaluation-error.ts";
+import type { Awaitable } from "./gather.ts";
+import { evaluateIsolated } from "./isolation.ts";
+import { refuseMarks } from "./marks.ts";
+import { weightOf } from "./parcel.ts";
+import type { Json } from "./plain.ts";
+import { compileProgram, type Program } from "./program.ts";
+import { compileShortcut, type Shortcut, UNSURE } from "./shortcut.ts";
+
+export interface Expression {
+  readonly source: string;
+  /**
+   * Evaluates it over an event's view or any other plain data, and gives plain JSON data, or undefined for nothing.
+   * What needs no JSONata comes at once, everything else as a promise.
+   * @throws EvaluationError, at once or by the promise.
+   */
+  evaluate(scope: object): Awaitable<Json | undefined>;
+  /** Whether it yielded nothing or false because a path that it asks for leads to nothing in this scope. */
+  misses(scope: object): boolean;
+}
+
+/** How often it may overrun on the main thread before it is always evaluated in the worker. */
+const MAX_OVERRUNS = 3;
+/** Bytes of an event beyond which a single step of JSONata, which can't be interrupted, could be noticed by others. */
+const MAIN_BYTES = 64 * 1024;
+
+/**
+ * Compiles JSONata.
+ * @throws ExpressionSyntaxError (a LeatError of kind `configuration`, with an offset), or LeatError `path_reserved`.
+ */
+export function compileExpression(source: string): Expression {
+  return new CompiledExpression(compileProgram(source));
+}
+
+class CompiledExpression implements Expression {
+  readonly source: string;
+  readonly #program: Program;
+  readonly #shortcut: Shortcut | null;
+  readonly #misses: Misses;
+  #overruns = 0;
+
+  constructor(program: Program) {
+    this.source = program.source;
+    this.#program = program;
+    this.#shortcut = compileShortcut(program.ast);
+    this.#misses = compileMisses(program.ast);
+  }
+
+  evaluate(scope: object): Awaitable<Json | undefined> {
+    if (this.#shortcut === null) return this.#byJsonata(scope);
+    try {
+      const value = this.#shortcut(scope);
+      return value === UNSURE ? this.#byJsonata(scope) : (value as Json | undefined);
+    } catch (error) {
+      if (error instanceof BodyError) throw new EvaluationError("expression", error.message, error);
+      throw error;
+    }
+  }
+
+  async #byJsonata(scope: object): Promise<Json | undefined> {
+    refuseMarks(scope);
+    if (this.#overruns < MAX_OVERRUNS && weightOf(scope) <= MAIN_BYTES) {
+      try {
+        return await this.#program.run(scope, MAIN_LIMITS);
+      } catch (error) {
+        const overrun = error instanceof EvaluationError && ["timeout", "limit"].includes(error.fault);
+        if (!overrun) throw error;
+        this.#overruns += 1;
+      }
+    }
+    return await evaluateIsolated(this.source, scope);
+  }
+
+  misses(scope: object): boolean {
+    try {
+      return this.#misses(scope);
+    } catch (error) {
+      if (error instanceof BodyError) return false;
+      throw error;
+    }
+  }
+}

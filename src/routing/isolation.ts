@@ -1,0 +1,179 @@
+/**
+ * Evaluations in a thread of their own: those that took too long on the main thread, or were too large for it.
+ *
+ * There is one worker, started at the first need. It has one evaluation at a time, so that what it is killed for, or
+ * dies of, is known; the others wait here and go to the next worker.
+ *
+ *     none ──first question──► starting ──"ready"──► idle ⇄ busy
+ *      ▲                          │                          │
+ *      └──────── died (failed to start, ran out of memory) or killed (hung) ◄┘
+ */
+import { Worker } from "node:worker_threads";
+import { EvaluationError, type EvaluationFault } from "./evaluation-error.ts";
+import { type Parcel, pack } from "./parcel.ts";
+import type { Json } from "./plain.ts";
+
+export interface Question {
+  readonly id: number;
+  readonly source: string;
+  readonly parcel: Parcel;
+}
+
+export type Answer =
+  | { readonly id: number; readonly value: Json | undefined }
+  | { readonly id: number; readonly fault: EvaluationFault; readonly message: string };
+
+interface Job {
+  readonly question: Question;
+  readonly resolve: (value: Json | undefined) => void;
+  readonly reject: (error: EvaluationError) => void;
+}
+
+/**
+ * The worker ends an evaluation by itself after 200 ms (`WORKER_LIMITS`), except inside a single step of it; past this
+ * it hangs there. Double the time, and some, as the clock also runs while the message is on its way.
+ */
+const KILL_AFTER_MS = 500;
+/** Room for an event of 16 MiB, decoded. */
+const MEMORY_MIB = 256;
+/** Waiting evaluations; more means that the worker can't keep up, and their events are better retried later. */
+const MAX_WAITING = 10_000;
+
+const file = new URL(
+  `./expression-worker${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`,
+  import.meta.url,
+);
+
+class Isolation {
+  readonly #waiting: Job[] = [];
+  #worker: Worker | null = null;
+  #ready = false;
+  #job: Job | null = null;
+  #timer: NodeJS.Timeout | undefined;
+  #lastId = 0;
+
+  evaluate(source: string, scope: object): Promise<Json | undefined> {
+    return new Promise((resolve, reject) => {
+      if (this.#waiting.length >= MAX_WAITING) {
+        reject(new EvaluationError("stopped", `${MAX_WAITING} evaluations wait for the expression worker`));
+        return;
+      }
+      this.#lastId += 1;
+      let parcel: Parcel;
+      try {
+        parcel = pack(scope);
+      } catch (error) {
+        reject(new EvaluationError("expression", "what it would look at can't be copied", error));
+        return;
+      }
+      this.#waiting.push({ question: { id: this.#lastId, source, parcel }, resolve, reject });
+      this.#next();
+    });
+  }
+
+  /** Ends the worker; what waits for it is rejected. A later evaluation starts another one. */
+  async stop(): Promise<void> {
+    const worker = this.#worker;
+    const jobs = [...(this.#job === null ? [] : [this.#job]), ...this.#waiting.splice(0)];
+    this.#forget();
+    for (const job of jobs) job.reject(new EvaluationError("stopped", "Leat is stopping"));
+    await worker?.terminate();
+  }
+
+  #next(): void {
+    if (this.#worker === null) this.#start();
+    if (!this.#ready || this.#job !== null) return;
+    const job = this.#waiting.shift();
+    if (job === undefined) {
+      // An idle worker doesn't keep the process alive.
+      this.#worker?.unref();
+      return;
+    }
+    this.#job = job;
+    this.#worker?.ref();
+    this.#worker?.postMessage(job.question);
+    this.#timer = setTimeout(() => {
+      // Had this thread been busy itself, the answer may be here, only not read yet: once round the event loop first.
+      setImmediate(() => {
+        if (this.#job === job) this.#kill(job);
+      });
+    }, KILL_AFTER_MS);
+  }
+
+  #start(): void {
+    const worker = new Worker(file, {
+      name: "leat-expressions",
+      resourceLimits: { maxOldGenerationSizeMb: MEMORY_MIB, maxYoungGenerationSizeMb: 32 },
+      // What it is started with is none of an expression's business.
+      env: {},
+      execArgv: [],
+      argv: [],
+    });
+    this.#worker = worker;
+    let startFailure: unknown;
+    worker.on("message", (message: "ready" | Answer) => {
+      if (worker !== this.#worker) return;
+      if (message === "ready") this.#ready = true;
+      else this.#settle(message);
+      this.#next();
+    });
+    worker.on("error", (error) => {
+      startFailure = error;
+    });
+    worker.on("exit", () => {
+      if (worker === this.#worker) this.#died(startFailure);
+    });
+  }
+
+  #settle(answer: Answer): void {
+    const job = this.#job;
+    if (job?.question.id !== answer.id) return;
+    clearTimeout(this.#timer);
+    this.#job = null;
+    if ("fault" in answer) job.reject(new EvaluationError(answer.fault, answer.message));
+    else job.resolve(answer.value);
+  }
+
+  #kill(job: Job): void {
+    const worker = this.#worker;
+    this.#forget();
+    job.reject(new EvaluationError("timeout", "it didn't end, and its thread was ended"));
+    void worker?.terminate();
+    if (this.#waiting.length > 0) this.#next();
+  }
+
+  #died(error: unknown): void {
+    const [job, started] = [this.#job, this.#ready];
+    this.#forget();
+    const memory = error instanceof Error && "code" in error && error.code === "ERR_WORKER_OUT_OF_MEMORY";
+    const failure = memory
+      ? new EvaluationError("memory", `it took more than ${MEMORY_MIB} MiB of memory`, error)
+      : new EvaluationError("stopped", "the expression worker ended", error);
+    job?.reject(failure);
+    // One that can't even start won't the next time either: those that wait must not wait for ever.
+    if (!started) for (const waiting of this.#waiting.splice(0)) waiting.reject(failure);
+    if (this.#waiting.length > 0) this.#next();
+  }
+
+  #forget(): void {
+    clearTimeout(this.#timer);
+    this.#worker = null;
+    this.#ready = false;
+    this.#job = null;
+  }
+}
+
+const isolation = new Isolation();
+
+/**
+ * Evaluates in the worker.
+ * @throws EvaluationError
+ */
+export function evaluateIsolated(source: string, scope: object): Promise<Json | undefined> {
+  return isolation.evaluate(source, scope);
+}
+
+/** Ends the worker, when the daemon stops. What waits for it is rejected. */
+export function stopIsolation(): Promise<void> {
+  return isolation.stop();
+}

@@ -1,0 +1,216 @@
+/** A route to one of its sinks: what becomes of an event on it, decided without I/O. */
+import { type Event, MAX_HOPS } from "../event.ts";
+import type { Decode, RoutePlan, TargetPlan } from "../plan.ts";
+import { compileExpression, type Expression } from "./expression.ts";
+import { type Awaitable, chain, gather, mend } from "./gather.ts";
+import { compileMatch, type Matcher } from "./match.ts";
+import { hasFiniteNumbers, type Json } from "./plain.ts";
+import { compileTemplate, compileTransform, RenderError, type Template } from "./template.ts";
+import { contentTypeOf, type EventView, eventView } from "./view.ts";
+
+export type FilterReason = "source" | "match" | "where" | "absent_path";
+
+export type Prepared =
+  | { readonly result: "filtered"; readonly reason: FilterReason }
+  | {
+      readonly result: "message";
+      /** The event's own bytes, or the JSON of what the transform made. */
+      readonly body: Uint8Array;
+      readonly contentType: string | null;
+      /** The target's template fields, rendered. */
+      readonly fields: Readonly<Record<string, string>>;
+    }
+  | {
+      readonly result: "dead";
+      /** Lower snake case: `expression`, `timeout`, `limit`, `memory`, `result`, `nothing`, `not_scalar`, `hops`. */
+      readonly error: string;
+      readonly expression: string;
+      /** Where it stands: `where`, `transform.user.id`, `channel`. */
+      readonly path: string;
+      readonly message: string;
+    };
+
+export interface CompiledTarget {
+  /**
+   * What one attempt sends, evaluated anew from the event (J8): at once where nothing needs JSONata, else as a promise.
+   * Neither throws for what an event can cause. `cause` is the delivered event that this one answers, null where it
+   * has none.
+   */
+  prepare(event: Event, cause: Event | null): Awaitable<Prepared>;
+}
+
+export interface TargetWatch {
+  /** A path that `where` asks for was absent in each of the last 100 events it saw; again only once it was present. */
+  onAbsentPath?(route: string, where: string): void;
+}
+
+/** A misspelt path filters everything: after so many events in a row it is reported. */
+const ABSENT_IN_A_ROW = 100;
+
+/**
+ * @throws LeatError of kind `configuration`.
+ */
+export function compileRoute(
+  route: RoutePlan,
+  target: TargetPlan,
+  decodeOf: (source: string) => Decode,
+  watch: TargetWatch = {},
+): CompiledTarget {
+  return new RouteToTarget(route, target, decodeOf, watch);
+}
+
+const FILTERED: Readonly<Record<FilterReason, Prepared>> = {
+  source: { result: "filtered", reason: "source" },
+  match: { result: "filtered", reason: "match" },
+  where: { result: "filtered", reason: "where" },
+  absent_path: { result: "filtered", reason: "absent_path" },
+};
+
+class RouteToTarget implements CompiledTarget {
+  readonly #name: string;
+  readonly #from: ReadonlySet<string>;
+  readonly #matches: Matcher | null;
+  readonly #where: Expression | null;
+  readonly #transform: ((scope: object) => Awaitable<Json | undefined>) | null;
+  readonly #transformSource: string;
+  readonly #templates: readonly (readonly [field: string, template: Template])[];
+  readonly #decodeOf: (source: string) => Decode;
+  readonly #watch: TargetWatch;
+  #absent = 0;
+
+  constructor(
+    route: RoutePlan,
+    target: TargetPlan,
+    decodeOf: (source: string) => Decode,
+    watch: TargetWatch,
+  ) {
+    this.#name = route.name;
+    this.#from = new Set(route.from);
+    this.#matches = route.match === null ? null : compileMatch(route.match);
+    this.#where = route.where === null ? null : compileExpression(route.where);
+    this.#transform = target.transform === null ? null : compileTransform(target.transform);
+    this.#transformSource = target.transform?.kind === "jsonata" ? target.transform.expression : "transform";
+    this.#templates = Object.entries(target.templates).map(
+      ([field, text]) => [field, compileTemplate(text, field)] as const,
+    );
+    this.#decodeOf = decodeOf;
+    this.#watch = watch;
+  }
+
+  prepare(event: Event, cause: Event | null): Awaitable<Prepared> {
+    if (!this.#from.has(event.source)) return FILTERED.source;
+    const view = this.#view(event, cause);
+    if (this.#matches !== null && !this.#matches(view)) return FILTERED.match;
+    return mend(() => this.#select(event, view), dead);
+  }
+
+  #view(event: Event, cause: Event | null): EventView {
+    const decode = this.#decodeOf(event.source);
+    if (cause === null) return eventView(event, decode);
+    return eventView(event, decode, eventView(cause, this.#decodeOf(cause.source)));
+  }
+
+  #select(event: Event, view: EventView): Awaitable<Prepared> {
+    const where = this.#where;
+    if (where === null) return this.#make(event, view);
+    const value = mend(
+      () => where.evaluate(view),
+      (error) => {
+        throw RenderError.from(error, where.source, "where");
+      },
+    );
+    return chain(value, (value) => this.#decide(where, value, event, view));
+  }
+
+  #decide(where: Expression, value: Json | undefined, event: Event, view: EventView): Awaitable<Prepared> {
+    if (truthy(value)) {
+      this.#absent = 0;
+      return this.#make(event, view);
+    }
+    if (!where.misses(view)) {
+      this.#absent = 0;
+      return FILTERED.where;
+    }
+    this.#absent += 1;
+    if (this.#absent === ABSENT_IN_A_ROW) this.#watch.onAbsentPath?.(this.#name, where.source);
+    return FILTERED.absent_path;
+  }
+
+  #make(event: Event, view: EventView): Awaitable<Prepared> {
+    if (event.hops > MAX_HOPS) {
+      const message = `it has come through ${event.hops} Leats, and more than ${MAX_HOPS} are a loop`;
+      return { result: "dead", error: "hops", expression: "", path: "", message };
+    }
+    const makes: (() => Awaitable<Json | undefined>)[] = [
+      () => this.#fields(view),
+      () => this.#transform?.(view),
+    ];
+    return chain(gather(makes), ([fields, made]) => this.#message(event, fields as Fields, made));
+  }
+
+  #message(event: Event, fields: Fields, made: Json | undefined): Prepared {
+    if (this.#transform === null) {
+      return { result: "message", body: event.body, contentType: contentTypeOf(event), fields };
+    }
+    if (made === undefined) {
+      throw new RenderError("nothing", this.#transformSource, "transform", "the transform yields nothing");
+    }
+    const body = Buffer.from(jsonText(made, this.#transformSource));
+    return { result: "message", body, contentType: "application/json", fields };
+  }
+
+  #fields(view: EventView): Awaitable<Fields> {
+    const makes = this.#templates.map(
+      ([field, template]) =>
+        () =>
+          renderField(field, template, view),
+    );
+    return chain(gather(makes), (texts) =>
+      Object.fromEntries(this.#templates.map(([field], index) => [field, texts[index] ?? ""])),
+    );
+  }
+}
+
+type Fields = Record<string, string>;
+
+/** Fields that are part of an address: what is put in is percent-encoded, so that it stays where it is put. */
+const ADDRESSES = new Set(["url", "path", "query"]);
+
+function renderField(field: string, template: Template, view: EventView): Awaitable<string> {
+  if (!ADDRESSES.has(field)) return template.renderScalar(view);
+  return chain(template.renderScalar(view, percentEncode), (text) => {
+    // A segment of dots can't be encoded: `%2e%2e` goes up as `..` does.
+    const climbs = template.dynamic && field !== "query" && /(^|\/)(\.|%2e){1,2}(?=$|[/?#])/i.test(text);
+    if (!climbs) return text;
+    const message = "a `.` or `..` as a segment would lead to another path";
+    throw new RenderError("dot_segment", template.source, field, message);
+  });
+}
+
+function percentEncode(value: string): string {
+  return encodeURIComponent(value.toWellFormed());
+}
+
+/** JSONata's `$boolean`: of a list, any of its items; nothing is false. */
+function truthy(value: Json | undefined): boolean {
+  if (Array.isArray(value)) return value.some(truthy);
+  if (typeof value === "object" && value !== null) return Object.keys(value).length > 0;
+  return Boolean(value);
+}
+
+function jsonText(value: Json, source: string): string {
+  try {
+    if (hasFiniteNumbers(value)) return JSON.stringify(value);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    const message = "what it yields is nested too deep, or too large";
+    throw new RenderError("result", source, "transform", message, error);
+  }
+  throw new RenderError("result", source, "transform", "it yields a number that JSON doesn't have");
+}
+
+function dead(error: unknown): Prepared {
+  if (!(error instanceof RenderError)) throw error;
+  const { code, expression, path, message } = error;
+  return { result: "dead", error: code, expression, path, message };
+}
