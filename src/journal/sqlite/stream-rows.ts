@@ -39,7 +39,7 @@ export interface Place {
 const VERSION = 1;
 
 /** A page ends after so many bytes of bodies: what waits in memory for one slow reader. */
-const PAGE_BYTES = 256 * 1024;
+const PAGE_BYTES = 64 * 1024;
 
 /** How many frames one page looks at when it reads by pattern. */
 const SCAN_ROWS = 2000;

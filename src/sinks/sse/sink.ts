@@ -3,7 +3,7 @@
  * (WHATWG HTML, section 9.2: https://html.spec.whatwg.org/multipage/server-sent-events.html)
  */
 import { z } from "zod";
-import type { StreamSinkType } from "../../component.ts";
+import type { HttpEndpoint, StreamFrame, StreamHost, StreamSink, StreamSinkType } from "../../component.ts";
 import {
   duration,
   endpointPath,
@@ -16,6 +16,9 @@ import {
   template,
   text,
 } from "../../config/fields.ts";
+import type { Seq } from "../../event.ts";
+import type { HasStreamMetrics, StreamMetrics } from "../stream/metrics.ts";
+import { SseEndpoint } from "./endpoint.ts";
 
 const auth = z.discriminatedUnion("type", [
   object({ type: z.literal("none").describe("anyone may read") }),
@@ -80,7 +83,47 @@ export const sseSink: StreamSinkType<SseConfig> = {
   schema,
   templates: ["channel"],
   historyMs: (config) => config.history.age,
-  create() {
-    throw new Error("not yet");
-  },
+  create: (config, host) => new SseSink(config, host),
 };
+
+class SseSink implements StreamSink, HasStreamMetrics {
+  readonly #endpoint: SseEndpoint;
+
+  constructor(config: SseConfig, { index, committed, clock, log }: StreamHost) {
+    this.#endpoint = new SseEndpoint({
+      path: config.path,
+      origins: config.origins ?? [],
+      auth: config.auth,
+      channels: config.channels.map((entry) => (typeof entry === "string" ? entry : entry.name)),
+      format: { event: config.event, envelope: config.envelope },
+      heartbeatMs: config.heartbeat,
+      onConnectMs: config.history.on_connect,
+      maxBuffer: config.max_buffer,
+      maxReaders: config.max_readers,
+      history: index,
+      committed,
+      clock,
+      log,
+    });
+  }
+
+  endpoint(): HttpEndpoint {
+    return this.#endpoint;
+  }
+
+  start(): Promise<void> {
+    return this.#endpoint.start();
+  }
+
+  publish(seq: Seq, frames: readonly StreamFrame[]): void {
+    this.#endpoint.publish(seq, frames);
+  }
+
+  stop(): Promise<void> {
+    return this.#endpoint.stop();
+  }
+
+  metrics(): StreamMetrics {
+    return this.#endpoint.metrics();
+  }
+}

@@ -1,0 +1,171 @@
+/**
+ * The live side of a stream: hands each event's frames to the readers that are there, and keeps the last few in a ring,
+ * so that a reader who has paged up to where the index ends can join without a hole.
+ *
+ * A reader is *live* (it has everything up to `published`) or it pages through the index. It joins when its position is
+ * not below the ring's floor: what the ring has after it is handed over, then it is live. A reader that can't keep up
+ * falls out of the live ones and pages again. So memory holds one ring, however many readers stall.
+ */
+import type { ChannelSelection, StreamFrame } from "../../component.ts";
+import type { Seq } from "../../event.ts";
+import { compilePattern } from "../../pattern.ts";
+
+/** Covers what the index is behind, which is one commit of its thread; more only while its disk is full. */
+const RING_BYTES = 4 * 1024 * 1024;
+const RING_GROUPS = 4096;
+
+/** What a kept frame counts for beyond its body. */
+const FRAME_OVERHEAD = 200;
+
+/** The frames of one event, and how they are written, made once for all readers that get the same of them. */
+export class Group {
+  readonly seq: Seq;
+  readonly frames: readonly StreamFrame[];
+  readonly #encode: (seq: Seq, frames: readonly StreamFrame[]) => Buffer;
+  readonly #chunks = new Map<string, Buffer>();
+
+  constructor(
+    seq: Seq,
+    frames: readonly StreamFrame[],
+    encode: (seq: Seq, frames: readonly StreamFrame[]) => Buffer,
+  ) {
+    this.seq = seq;
+    this.frames = frames;
+    this.#encode = encode;
+  }
+
+  /** The bytes of the frames at `matched`, shared between all who ask for the same ones. */
+  chunk(matched: readonly number[]): Buffer {
+    const key = matched.length === 1 ? `${matched[0]}` : matched.join();
+    let chunk = this.#chunks.get(key);
+    if (!chunk) this.#chunks.set(key, (chunk = this.#encode(this.seq, this.pick(matched))));
+    return chunk;
+  }
+
+  pick(matched: readonly number[]): StreamFrame[] {
+    return matched.map((at) => this.frames[at] as StreamFrame);
+  }
+
+  get bytes(): number {
+    return this.frames.reduce((sum, { body }) => sum + 2 * body.byteLength + FRAME_OVERHEAD, 0);
+  }
+}
+
+/** One who is handed frames as they come. */
+export interface Follower {
+  readonly selection: ChannelSelection;
+  readonly wants: (channel: string) => boolean;
+  /** Takes some of a group's frames. False: no more for now; it falls out and has noted its position. */
+  receive(group: Group, matched: readonly number[]): boolean;
+}
+
+interface PatternFollowers {
+  readonly matches: (channel: string) => boolean;
+  readonly followers: Set<Follower>;
+}
+
+export class Feed {
+  readonly #encode: (seq: Seq, frames: readonly StreamFrame[]) => Buffer;
+  readonly #byChannel = new Map<string, Set<Follower>>();
+  readonly #byPattern = new Map<string, PatternFollowers>();
+  #ring: Group[] = [];
+  #ringBytes = 0;
+  /** The ring has everything after it. */
+  #floor: Seq = 0;
+  #published: Seq = 0;
+
+  constructor(encode: (seq: Seq, frames: readonly StreamFrame[]) => Buffer) {
+    this.#encode = encode;
+  }
+
+  /** The last seq that was handed out; 0 when none was and none is known. */
+  get published(): Seq {
+    return this.#published;
+  }
+
+  /** Moves on to `seq` without frames: what lies up to it is for the index to give. Also how a feed begins. */
+  advance(seq: Seq): void {
+    if (seq <= this.#published) return;
+    this.#published = seq;
+    this.#floor = seq;
+    this.#ring = [];
+    this.#ringBytes = 0;
+  }
+
+  /** A seq at or below `published` was handed out before (a repeat after a crash, or history being filled) and is dropped. */
+  publish(seq: Seq, frames: readonly StreamFrame[]): void {
+    if (seq <= this.#published) return;
+    this.#published = seq;
+    if (frames.length === 0) return;
+    const group = new Group(seq, frames, this.#encode);
+    for (const [follower, matched] of this.#recipients(frames)) {
+      if (!follower.receive(group, matched)) this.leave(follower);
+    }
+    this.#keep(group);
+  }
+
+  /**
+   * Makes a follower who has everything up to `position` live. False: the ring doesn't reach back so far, or it took
+   * no more on the way; then it has to page.
+   */
+  join(follower: Follower, position: Seq): boolean {
+    if (position < this.#floor) return false;
+    let at = this.#ring.length;
+    while (at > 0 && (this.#ring[at - 1] as Group).seq > position) at--;
+    for (const group of this.#ring.slice(at)) {
+      const matched: number[] = [];
+      for (const [n, { channel }] of group.frames.entries()) if (follower.wants(channel)) matched.push(n);
+      if (matched.length > 0 && !follower.receive(group, matched)) return false;
+    }
+    const { exact, patterns } = follower.selection;
+    for (const channel of exact) {
+      const followers = this.#byChannel.get(channel);
+      if (followers) followers.add(follower);
+      else this.#byChannel.set(channel, new Set([follower]));
+    }
+    for (const pattern of patterns) {
+      const entry = this.#byPattern.get(pattern);
+      if (entry) entry.followers.add(follower);
+      else this.#byPattern.set(pattern, { matches: compilePattern(pattern), followers: new Set([follower]) });
+    }
+    return true;
+  }
+
+  leave(follower: Follower): void {
+    for (const channel of follower.selection.exact) {
+      const followers = this.#byChannel.get(channel);
+      if (followers?.delete(follower) && followers.size === 0) this.#byChannel.delete(channel);
+    }
+    for (const pattern of follower.selection.patterns) {
+      const entry = this.#byPattern.get(pattern);
+      if (entry?.followers.delete(follower) && entry.followers.size === 0) this.#byPattern.delete(pattern);
+    }
+  }
+
+  #recipients(frames: readonly StreamFrame[]): Map<Follower, number[]> {
+    const recipients = new Map<Follower, number[]>();
+    const add = (follower: Follower, n: number) => {
+      const matched = recipients.get(follower);
+      if (!matched) recipients.set(follower, [n]);
+      // By a name and by a pattern at once: still one frame.
+      else if (matched.at(-1) !== n) matched.push(n);
+    };
+    for (const [n, { channel }] of frames.entries()) {
+      for (const follower of this.#byChannel.get(channel) ?? []) add(follower, n);
+      for (const { matches, followers } of this.#byPattern.values()) {
+        if (matches(channel)) for (const follower of followers) add(follower, n);
+      }
+    }
+    return recipients;
+  }
+
+  #keep(group: Group): void {
+    this.#ring.push(group);
+    this.#ringBytes += group.bytes;
+    while (this.#ringBytes > RING_BYTES || this.#ring.length > RING_GROUPS) {
+      const shed = this.#ring.shift() as Group;
+      this.#ringBytes -= shed.bytes;
+      this.#floor = shed.seq;
+    }
+  }
+}
