@@ -41,12 +41,13 @@ interface Endpoint {
 }
 
 function endpointsOf(owner: ReadSource | ReadSink): Endpoint[] {
-  const config = owner.plan?.config;
-  if (!owner.type || !isMap(config)) return [];
+  const { filled } = owner;
+  if (!owner.type || !isMap(filled.value)) return [];
+  const written = filled.value;
   return shapeOf(owner.type.schema).flatMap(([key, field]) => {
     const at = [...owner.path, key];
-    const path = config[key];
-    if (!fieldOf(field).flags.endpoint || typeof path !== "string" || owner.unknown.has(dotted(at)))
+    const path = written[key];
+    if (!fieldOf(field).flags.endpoint || typeof path !== "string" || filled.unknown.has(dotted(at)))
       return [];
     return [{ owner, at, path, isSource: owner.type?.kind === "source" }];
   });
@@ -55,7 +56,8 @@ function endpointsOf(owner: ReadSource | ReadSink): Endpoint[] {
 /** A source takes all that lies under its path, as the event's subject: nothing else may lie there. */
 function checkEndpoints(reader: Reader, endpoints: readonly Endpoint[]): void {
   endpoints.forEach((one, at) => {
-    for (const other of endpoints.slice(0, at)) {
+    const others = endpoints.slice(0, at);
+    for (const other of others) {
       if (one.path === other.path) {
         reader.error(
           one.at,
@@ -92,7 +94,7 @@ function warnOfFeeding(
 ): void {
   for (const sink of sinks) {
     const url = isMap(sink.plan?.config) ? sink.plan.config.url : null;
-    if (typeof url !== "string" || sink.unknown.has(dotted([...sink.path, "url"]))) continue;
+    if (typeof url !== "string" || sink.filled.unknown.has(dotted([...sink.path, "url"]))) continue;
     const target = URL.canParse(url) ? new URL(url) : null;
     if (!target || !isOurs(target, listen)) continue;
     const fed = endpoints.find(({ path, isSource }) => {

@@ -21,7 +21,7 @@ import {
   visit,
   type YAMLMap,
 } from "yaml";
-import type { Place, Problems } from "./problem.ts";
+import { dotted, type Place, type Problems } from "./problem.ts";
 import type { Path } from "./walk.ts";
 
 /** Bounds on what a file may make of itself ("a billion laughs" is 10 aliases deep, 10^9 values wide). */
@@ -173,13 +173,14 @@ class YamlFile implements SourceFile {
         }
         if (!isCollection(key)) return;
         const template = isMap(key) && key.flow;
+        const path = pathOf(ancestors as (Node | Pair)[]);
         problems.error(
           this.#at(key.range?.[0] ?? 0),
-          template ? "an unquoted {{ }} is a map to YAML, not a template" : "a key is not text",
+          `${dotted(path)}: ${template ? "an unquoted {{ }} is a map to YAML, not a template" : "a key is not text"}`,
           template ? QUOTE_IT : null,
         );
         // The map that holds the broken key stands where the template was meant to stand.
-        this.broken.push(pathOf(ancestors as (Node | Pair)[]));
+        this.broken.push(path);
         return visit.SKIP;
       },
     });

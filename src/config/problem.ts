@@ -49,10 +49,14 @@ export function sortProblems(problems: readonly Problem[], files: readonly strin
 export function suggest(word: string, known: readonly string[]): string | null {
   if (known.length === 0) return null;
   const near = closest(word, known);
-  if (distance(word, near) <= Math.max(1, Math.floor(Math.max(word.length, near.length) / 3))) {
-    return `did you mean "${near}"?`;
-  }
+  const far = Math.max(1, Math.floor(Math.max(word.length, near.length) / 3));
+  if (distance(word, near) <= far || letters(word) === letters(near)) return `did you mean "${near}"?`;
   return known.length <= 24 ? `known here: ${known.join(", ")}` : null;
+}
+
+/** Two letters changed places are the commonest slip, and two steps apart to Levenshtein. */
+function letters(word: string): string {
+  return [...word].sort().join("");
 }
 
 /** `sources.stripe.verify`, `routes.payments.to[1]`; "the file" for the whole. */

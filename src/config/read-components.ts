@@ -3,6 +3,7 @@ import type { z } from "zod";
 import type { SinkType, SourceType } from "../component.ts";
 import { LEAT_SOURCE } from "../event.ts";
 import type { SinkPlan, SinkPolicy, SourcePlan } from "../plan.ts";
+import type { Filled } from "./fill.ts";
 import { policyOf, type WrittenPolicy } from "./policy.ts";
 import type { Reader } from "./reader.ts";
 import { type Components, componentSchema, oneOfTypes, type sourceFields } from "./schema.ts";
@@ -15,8 +16,8 @@ export interface Named<Type, Plan> {
   /** Null where `type:` is missing or unknown. */
   readonly type: Type | null;
   readonly plan: Plan | null;
-  /** Whether the value at a dotted path was given; false where a stand-in is there. */
-  readonly unknown: ReadonlySet<string>;
+  /** As written, with variables filled in. */
+  readonly filled: Filled;
 }
 
 export type ReadSource = Named<SourceType, SourcePlan>;
@@ -46,7 +47,7 @@ export function readSources(reader: Reader, components: Components): ReadSource[
             eventType: data.event_type ?? null,
             key: data.key ?? null,
           };
-    return { name, path, type, plan, unknown: filled.unknown };
+    return { name, path, type, plan, filled };
   });
 }
 
@@ -56,7 +57,7 @@ export function readSinks(reader: Reader, components: Components): ReadSink[] {
     const schema = type ? componentSchema(type) : oneOfTypes(components.sinks);
     const { data, filled } = reader.parse(schema as z.ZodType<Record<string, unknown>>, value, path);
     if (type === null || data === null) {
-      return { name, path, type, plan: null, policy: null, unknown: filled.unknown };
+      return { name, path, type, plan: null, policy: null, filled };
     }
     const config = ownFields(type, data);
     const written = type.kind === "pushed" ? (data as WrittenPolicy) : null;
@@ -71,7 +72,7 @@ export function readSinks(reader: Reader, components: Components): ReadSink[] {
       templates: templatesOf(type, data),
       givesBack: type.kind === "pushed" && type.givesBack(config),
     };
-    return { name, path, type, plan, policy: written, unknown: filled.unknown };
+    return { name, path, type, plan, policy: written, filled };
   });
 }
 

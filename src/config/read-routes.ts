@@ -50,7 +50,7 @@ class RouteReader {
   read(): ReadRoute {
     const written = isMap(this.#value) ? this.#value : {};
     // Its fields depend on the sinks: `to` is read on its own, below.
-    const rest = isMap(this.#value) ? { ...this.#value, to: null } : this.#value;
+    const rest = isMap(this.#value) ? { ...this.#value, from: this.#from(), to: null } : this.#value;
     const { data } = this.#reader.parse(routeSchema, rest, this.#path);
     const from = names(written.from);
     this.#checkFrom(from);
@@ -65,6 +65,19 @@ class RouteReader {
       to: targets,
     };
     return { name: this.#name, path: this.#path, from, to: sinks, plan };
+  }
+
+  /** Missing, it is reported here, where the sources are known. */
+  #from(): unknown {
+    const from = isMap(this.#value) ? this.#value.from : undefined;
+    if (from !== undefined) return from;
+    const known = this.#ends.sources.map((source) => source.name);
+    const remedy =
+      known.length > 0
+        ? `name a source: ${orList(known)}`
+        : "define a source under sources: and name it here";
+    this.#reader.error(this.#path, "from is missing", remedy, "key");
+    return LEAT_SOURCE;
   }
 
   #checkFrom(from: readonly string[]): void {
@@ -143,6 +156,8 @@ class RouteReader {
       return null;
     }
     if (!sink.type) return null;
+    const as = isMap(to) && typeof to.as === "string" ? to.as : undefined;
+    const subscription = this.#subscription(sink.type, name, as, path, seen);
     const schema = targetSchema(sink.type);
     const written = this.#withoutStrangers(isMap(to) ? to : { sink: name }, sink.type, path);
     const { data } = this.#reader.parse(schema, written, path);
@@ -156,7 +171,7 @@ class RouteReader {
     }
     return {
       sink: name,
-      subscription: this.#subscription(sink.type, name, data.as, path, seen),
+      subscription,
       was: data.was ?? null,
       start: data.start,
       transform: this.#transform(data.transform, [...path, "transform"]) ?? transform,

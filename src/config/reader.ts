@@ -72,7 +72,7 @@ export class Reader {
   }
 
   checkTemplate(path: Path, text: string): void {
-    this.#compile(path, () => this.#expressions.template(text));
+    this.#compile(path, () => this.#expressions.template(text), { offsets: false });
   }
 
   checkMatch(path: Path, match: Record<string, unknown>): void {
@@ -91,17 +91,27 @@ export class Reader {
     });
   }
 
-  #compile(path: Path, compile: () => unknown): void {
+  /** `offsets`: whether an error's offset counts from the start of the value; in a template it does from its `{{`. */
+  #compile(path: Path, compile: () => unknown, { offsets = true } = {}): void {
     if (this.merged.isBroken(path)) return;
     try {
       compile();
     } catch (error) {
       if (!(error instanceof LeatError)) throw error;
-      const offset = "offset" in error && typeof error.offset === "number" ? error.offset : null;
+      const offset = offsets && "offset" in error && typeof error.offset === "number" ? error.offset : null;
       const place = offset === null ? this.merged.place(path) : this.merged.placeWithin(path, offset);
-      this.problems.error(place, `${dotted(path)}: ${error.message}`, error.hint ?? null);
+      this.problems.error(
+        place,
+        `${dotted(path)}: ${error.message}`,
+        error.hint ? asClause(error.hint) : null,
+      );
     }
   }
+}
+
+/** A hint is a sentence of its own elsewhere; here it goes on after a semicolon. */
+function asClause(sentence: string): string {
+  return `${sentence.charAt(0).toLowerCase()}${sentence.slice(1).replace(/\.$/, "")}`;
 }
 
 function marksOf(fields: readonly Field[]): FieldFlags {
