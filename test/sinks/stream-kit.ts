@@ -1,5 +1,16 @@
-/** What the tests of streams share. */
-import type { Logger } from "../../src/ports.ts";
+/** What the tests of streams share: a stream as the daemon has it, over a real index and HTTP server, and its readers. */
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { type ClientRequest, createServer, type IncomingMessage, request } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { StreamFrame, StreamSink } from "../../src/component.ts";
+import { openStreamIndex, type SqliteStreamIndex } from "../../src/journal/sqlite/stream-index.ts";
+import { type Logger, systemClock } from "../../src/ports.ts";
+import { sseSink } from "../../src/sinks/sse/sink.ts";
+import { hasStreamMetrics, type StreamMetrics } from "../../src/sinks/stream/metrics.ts";
+import { type ParsedEvent, SseParser } from "./sse-parser.ts";
 
 /** A logger that keeps its lines for assertions. */
 export function quietLog(): Logger & { readonly lines: string[] } {
@@ -9,4 +20,160 @@ export function quietLog(): Logger & { readonly lines: string[] } {
   };
   const log = { lines, trace: line, debug: line, info: line, warn: line, error: line, child: () => log };
   return log;
+}
+
+export function temporaryFolder(): string {
+  return mkdtempSync(join(tmpdir(), "leat-sse-"));
+}
+
+export function frame(channel: string, body: string | Uint8Array, time = Date.now()): StreamFrame {
+  return { channel, type: "t", id: `id-${body.length}`, time, body: Buffer.from(body) };
+}
+
+/** A stream with what stands around it in the daemon: its index, the journal's last seq, a listener. */
+export class StreamUnderTest {
+  readonly sink: StreamSink;
+  readonly index: SqliteStreamIndex;
+  readonly log = quietLog();
+  readonly folder: string;
+  /** The journal's last seq; follows what is published. */
+  committed = 0;
+  port = 0;
+  readonly #server;
+
+  private constructor(folder: string, index: SqliteStreamIndex, fields: object) {
+    this.folder = folder;
+    this.index = index;
+    const config = sseSink.schema.parse({
+      path: "/events",
+      auth: { type: "none" },
+      channels: ["a", "b", "**"],
+      ...fields,
+    });
+    this.sink = sseSink.create(config, {
+      name: "browser",
+      clock: systemClock,
+      log: this.log,
+      committed: () => this.committed,
+      index: {
+        read: (after, wants, limit) => index.read("browser", after, wants, limit),
+        bounds: () => index.bounds("browser"),
+        seqAt: (time) => index.seqAt("browser", time),
+      },
+    });
+    const endpoint = this.sink.endpoint();
+    this.#server = createServer((request, response) => {
+      Promise.resolve(endpoint.handle(request, response, "")).catch((error: unknown) => {
+        this.log.error({ error: String(error) }, "handle failed");
+        response.destroy();
+      });
+    });
+  }
+
+  static async start(fields: object = {}, folder = temporaryFolder(), port = 0): Promise<StreamUnderTest> {
+    const index = await openStreamIndex({ file: join(folder, "streams.db"), log: quietLog() });
+    const stream = new StreamUnderTest(folder, index, fields);
+    await stream.sink.start();
+    await new Promise<void>((resolve) => stream.#server.listen(port, "127.0.0.1", resolve));
+    stream.port = (stream.#server.address() as AddressInfo).port;
+    return stream;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}/events`;
+  }
+
+  /** As delivery does: to the readers at once, then into the index. */
+  publish(seq: number, frames: readonly StreamFrame[]): Promise<void> {
+    this.committed = Math.max(this.committed, seq);
+    this.sink.publish(seq, frames);
+    return this.index.write([{ stream: "browser", seq, frames }]);
+  }
+
+  metrics(): StreamMetrics {
+    assert.ok(hasStreamMetrics(this.sink));
+    return this.sink.metrics();
+  }
+
+  /** As kill -9 would: sockets are cut, nothing is said. The index keeps what it had. */
+  async kill(): Promise<void> {
+    this.#server.closeAllConnections();
+    await new Promise((resolve) => this.#server.close(resolve));
+    await this.sink.stop();
+    await this.index.close();
+  }
+
+  /** The end of a test. */
+  async close(): Promise<void> {
+    await this.kill();
+    rmSync(this.folder, { recursive: true, force: true });
+    assert.deepEqual(
+      this.log.lines.filter((line) => line.includes("failed")),
+      [],
+    );
+  }
+}
+
+/** One connection to a stream. */
+export class TestReader {
+  readonly parser = new SseParser();
+  status = 0;
+  headers: IncomingMessage["headers"] = {};
+  ended = false;
+  text = "";
+  #request: ClientRequest;
+  #response: IncomingMessage | null = null;
+  readonly opened: Promise<void>;
+
+  constructor(url: string, headers: Record<string, string> = {}, onEvents?: (events: ParsedEvent[]) => void) {
+    this.#request = request(url, { headers, agent: false });
+    this.opened = new Promise((resolve) => {
+      this.#request.on("response", (response) => {
+        this.#response = response;
+        this.status = response.statusCode ?? 0;
+        this.headers = response.headers;
+        response.on("data", (chunk: Buffer) => {
+          if (!onEvents) this.text += chunk;
+          this.parser.push(chunk);
+          onEvents?.(this.parser.events.splice(0));
+        });
+        response.on("close", () => {
+          this.ended = true;
+        });
+        response.on("error", () => {});
+        resolve();
+      });
+      this.#request.on("error", () => {
+        this.ended = true;
+        resolve();
+      });
+    });
+    this.#request.end();
+  }
+
+  get events(): readonly ParsedEvent[] {
+    return this.parser.events;
+  }
+
+  get data(): string[] {
+    return this.parser.events.map(({ data }) => data);
+  }
+
+  /** The client stops reading; the kernel's buffers fill up. */
+  stall(): void {
+    this.#response?.pause();
+  }
+
+  unstall(): void {
+    this.#response?.resume();
+  }
+
+  get socket(): Socket | null {
+    return this.#request.socket;
+  }
+
+  close(): void {
+    this.#request.destroy();
+    this.#response?.destroy();
+  }
 }
