@@ -38,7 +38,8 @@ export interface Storage {
   commit(): void;
   /** Ends the transaction if SQLite has not already done so itself (as it does when the disk is full). Never throws. */
   rollback(): void;
-  checkpoint(mode: "PASSIVE" | "TRUNCATE"): Checkpoint;
+  /** `NOOP` moves nothing and only counts. */
+  checkpoint(mode: "NOOP" | "PASSIVE" | "TRUNCATE"): Checkpoint;
   /** Free and total bytes of the file system, as an unprivileged process sees them. */
   space(): { readonly free: number; readonly total: number };
   /** Sizes of the database file and of its WAL. */
@@ -100,6 +101,7 @@ class SqliteStorage implements Storage {
   readonly #db: DatabaseSync;
   readonly #file: string;
   #relaxed = false;
+  readonly #checkpoints = new Map<string, Statement>();
 
   constructor({ file, readOnly = false }: OpenStorage) {
     this.#file = file;
@@ -150,8 +152,13 @@ class SqliteStorage implements Storage {
     }
   }
 
-  checkpoint(mode: "PASSIVE" | "TRUNCATE"): Checkpoint {
-    const row = this.#db.prepare(`PRAGMA wal_checkpoint(${mode})`).get();
+  checkpoint(mode: "NOOP" | "PASSIVE" | "TRUNCATE"): Checkpoint {
+    let statement = this.#checkpoints.get(mode);
+    if (statement === undefined) {
+      statement = this.#db.prepare(`PRAGMA wal_checkpoint(${mode})`);
+      this.#checkpoints.set(mode, statement);
+    }
+    const row = statement.get();
     return { frames: Number(row?.log ?? 0), moved: Number(row?.checkpointed ?? 0) };
   }
 

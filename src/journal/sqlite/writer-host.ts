@@ -22,8 +22,8 @@ import type {
   WriterState,
 } from "./writer-messages.ts";
 
-/** The WAL is moved into the database when it has grown to this. */
-const CHECKPOINT_BYTES = 32 * 1024 * 1024;
+/** The WAL is moved into the database when it has grown by so many pages (16 KiB each). */
+const CHECKPOINT_FRAMES = 4000;
 /** How often the clock's mark is renewed, in ms. */
 const MARK_MS = 10_000;
 
@@ -108,8 +108,9 @@ export class WriterHost {
 
   /** Moves the WAL into the database once it has grown. */
   checkpoint(): void {
-    if (this.#storage.sizes().wal < CHECKPOINT_BYTES) return;
     try {
+      const { frames, moved } = this.#storage.checkpoint("NOOP");
+      if (frames - moved < CHECKPOINT_FRAMES) return;
       this.#storage.checkpoint("PASSIVE");
     } catch {
       // A full disk: everything is still in the WAL, and the next commit will tell.
