@@ -89,6 +89,10 @@ export class Listener {
       expectContinue(request);
       this.#take(request, response);
     });
+    // Node answers 503 to what comes after `Connection: close`, and would go on doing so.
+    this.#server.on("dropRequest", (_request, socket) => {
+      setImmediate(() => (socket as Socket).destroySoon());
+    });
     this.#server.on("clientError", (error, socket) => {
       answerBrokenRequest(error, socket as Socket, this.#open);
     });
