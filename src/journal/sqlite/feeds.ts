@@ -1,0 +1,140 @@
+/**
+ * Which events a subscription owes, and to which of its routes: by source, and by the span of seqs in which a route had
+ * that source. A reload ends spans and begins new ones at its seq, so that what was owed stays owed.
+ */
+import type { Seq } from "../../event.ts";
+import { Account } from "./account.ts";
+
+/** Events of `sources` with `after < seq <= until`. Spans of one route don't overlap. */
+export interface Span {
+  readonly after: Seq;
+  /** Null: no end yet. */
+  readonly until: Seq | null;
+  readonly sources: readonly string[];
+  /** Up to here events are counted as accepted when they are first read, above it by the commit that appended them. */
+  readonly counted: Seq;
+}
+
+/** One route of a subscription, as `subscription.feeds` holds it. */
+export interface RouteSpans {
+  readonly route: string;
+  readonly spans: readonly Span[];
+}
+
+/** The accounts that an event moves, and their routes, in the definition's order. Shared by all events of a source. */
+export interface Owners {
+  readonly accounts: readonly Account[];
+  readonly routes: readonly string[];
+}
+
+const NOBODY: Owners = { accounts: [], routes: [] };
+
+export class Feeds {
+  readonly accounts: Account[];
+  #routes: readonly RouteSpans[];
+  /** Above it no span begins or ends: what is there depends on the source alone. */
+  #present: Seq = 0;
+  /** Up to here some span is counted at reading. */
+  #counted: Seq = 0;
+  #bySource = new Map<string, Owners>();
+  /** Owners by their routes' names, so that equal ones are one object. */
+  #shared = new Map<string, Owners>();
+  #sources: readonly string[] = [];
+
+  constructor(routes: readonly RouteSpans[], accounts: readonly Account[]) {
+    this.accounts = [...accounts];
+    this.#routes = routes;
+    this.#index();
+  }
+
+  get routes(): readonly RouteSpans[] {
+    return this.#routes;
+  }
+
+  /** All sources of all spans: what to page for. */
+  get sources(): readonly string[] {
+    return this.#sources;
+  }
+
+  /** From now on these; accounts of routes that stay are kept. */
+  change(routes: readonly RouteSpans[]): void {
+    this.#routes = routes;
+    this.#index();
+  }
+
+  /** Who owes an event that was just appended; undefined: nobody. */
+  present(source: string): Owners | undefined {
+    return this.#bySource.get(source);
+  }
+
+  /** Who owes this event; undefined: nobody. */
+  owners(source: string, seq: Seq): Owners | undefined {
+    if (seq > this.#present) return this.#bySource.get(source);
+    const owners = this.#routes.filter(({ spans }) =>
+      spans.some((span) => holds(span, seq) && span.sources.includes(source)),
+    );
+    return owners.length === 0 ? undefined : this.#share(owners);
+  }
+
+  /** Owners for a delivery whatever its source: of a replay, or of a row whose spans are long gone. */
+  all(): Owners {
+    return this.#routes.length === 0 ? NOBODY : this.#share(this.#routes);
+  }
+
+  /** The routes that count the event when it is read, not when it was appended; null: none. */
+  historic(source: string, seq: Seq): readonly string[] | null {
+    if (seq > this.#counted) return null;
+    const routes = this.#routes.filter(({ spans }) =>
+      spans.some((span) => holds(span, seq) && seq <= span.counted && span.sources.includes(source)),
+    );
+    return routes.length === 0 ? null : routes.map(({ route }) => route);
+  }
+
+  /** Some event at or above `seq` may be counted only when it is read. */
+  counts(seq: Seq): boolean {
+    return seq <= this.#counted;
+  }
+
+  account(route: string): Account | undefined {
+    return this.accounts.find((account) => account.route === route);
+  }
+
+  #index(): void {
+    const spans = this.#routes.flatMap((route) => route.spans);
+    this.#present = Math.max(0, ...spans.flatMap(({ after, until }) => [after, until ?? 0]));
+    this.#counted = Math.max(0, ...spans.filter((s) => s.counted > s.after).map((s) => s.counted));
+    this.#sources = [...new Set(spans.flatMap((span) => span.sources))];
+    this.#shared.clear();
+    this.#bySource.clear();
+    for (const source of this.#sources) {
+      const owners = this.#routes.filter((route) =>
+        route.spans.some((span) => span.until === null && span.sources.includes(source)),
+      );
+      if (owners.length > 0) this.#bySource.set(source, this.#share(owners));
+    }
+  }
+
+  #share(routes: readonly RouteSpans[]): Owners {
+    const names = routes.map(({ route }) => route);
+    const key = names.join("\n");
+    let owners = this.#shared.get(key);
+    if (owners === undefined) {
+      owners = { accounts: names.map((name) => this.#accountFor(name)), routes: names };
+      this.#shared.set(key, owners);
+    }
+    return owners;
+  }
+
+  #accountFor(route: string): Account {
+    let account = this.account(route);
+    if (account === undefined) {
+      account = new Account(route);
+      this.accounts.push(account);
+    }
+    return account;
+  }
+}
+
+function holds(span: Span, seq: Seq): boolean {
+  return seq > span.after && (span.until === null || seq <= span.until);
+}
