@@ -3,7 +3,7 @@
  *
  * - The `Host` must be this machine's loopback or be listed in `server.admin_hosts`: a page on the internet that has
  *   its own name point at 127.0.0.1 (DNS rebinding) is turned away.
- * - With a token set (off loopback it must be), a request needs it as `Authorization: Bearer`, or the cookie that the
+ * - With a token set (off loopback `validate` insists on one), a request needs it as `Authorization: Bearer`, or the cookie that the
  *   login form gives for it.
  * - What changes something needs a JSON content type, which no foreign page can send unasked, and where a browser says
  *   its `Origin`, that must be ours.
@@ -12,7 +12,6 @@
  */
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 import type { IncomingMessage } from "node:http";
-import { LeatError } from "../errors.ts";
 import type { Settings } from "../plan.ts";
 import type { Clock } from "../ports.ts";
 
@@ -41,24 +40,9 @@ export const COOKIE = "leat_admin";
 const COOKIE_S = 12 * 60 * 60;
 
 /** `host:port` (or a name alone) without its port, lower case; brackets of an IPv6 address stay. */
-export function hostOf(address: string): string {
+function hostOf(address: string): string {
   const found = /^(\[[^\]]*\]|[^:]*)(?::\d*)?$/.exec(address.trim().toLowerCase());
   return found?.[1] ?? "";
-}
-
-export function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "[::1]" || host === "::1" || /^127(?:\.\d{1,3}){3}$/.test(host);
-}
-
-/** Off loopback a token is required: throws a `configuration` error where it is missing. */
-export function requireToken({ admin, adminToken }: Settings["server"]): void {
-  if (adminToken !== null || isLoopback(hostOf(admin))) return;
-  throw new LeatError(
-    "configuration",
-    "admin_token_missing",
-    `server.admin is ${admin}, which others can reach, and there is no server.admin_token.`,
-    { hint: "Set LEAT_ADMIN_TOKEN (or server.admin_token), or let server.admin listen on 127.0.0.1." },
-  );
 }
 
 export function createAccess(server: Settings["server"], clock: Clock): Access {

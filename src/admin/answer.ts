@@ -1,6 +1,8 @@
 /** How the admin listener answers, and how it reads what was sent to it. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type ErrorKind, LeatError } from "../errors.ts";
+import { answerJson as writeJson } from "../http/answer.ts";
+import { BodyBudget, readBody as readBounded } from "../http/body.ts";
 
 /** The form of every error: a stable code, what is wrong, and what to do about it. */
 export interface ErrorAnswer {
@@ -14,13 +16,7 @@ export interface ErrorAnswer {
 }
 
 export function answerJson(response: ServerResponse, status: number, value: unknown): void {
-  const body = Buffer.from(`${JSON.stringify(value)}\n`);
-  response.writeHead(status, {
-    "content-type": "application/json; charset=utf-8",
-    "content-length": body.byteLength,
-    "cache-control": "no-store",
-  });
-  response.end(body);
+  writeJson(response, status, `${JSON.stringify(value)}\n`, ["cache-control", "no-store"]);
 }
 
 export function answerError(response: ServerResponse, status: number, error: ErrorAnswer["error"]): void {
@@ -56,16 +52,13 @@ export function answerThrown(response: ServerResponse, error: unknown): void {
 }
 
 const BODY_BYTES = 64 * 1024;
+/** Over all requests at once: people and scripts, not load. */
+const budget = new BodyBudget(16 * BODY_BYTES);
 
 /** The request's body, at most 64 KiB of it. */
-export async function readBody(request: IncomingMessage): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.byteLength;
-    if (size > BODY_BYTES)
-      throw new LeatError("refused", "too_large", `The body is over ${BODY_BYTES} bytes.`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
+export async function readBody(request: IncomingMessage, response: ServerResponse): Promise<Buffer> {
+  const { body, fault } = await readBounded(request, response, BODY_BYTES, null, budget);
+  if (fault === null) return body;
+  if (fault === "too_large") throw new LeatError("refused", fault, `The body is over ${BODY_BYTES} bytes.`);
+  throw new LeatError("unavailable", fault, "The body could not be read.", { retryAfterMs: 1000 });
 }

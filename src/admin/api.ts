@@ -66,7 +66,7 @@ export async function answerApi(
   try {
     const path = (operation.pattern.exec(rest) ?? []).slice(1).map(decode);
     const { searchParams: query } = new URL(request.url ?? "/", "http://leat");
-    const body = operation.method === "GET" ? {} : jsonObject(await readBody(request));
+    const body = operation.method === "GET" ? {} : jsonObject(await readBody(request, response));
     const { status = 200, value } = await operation.run({ daemon, path, query, body });
     answerJson(response, status, value);
   } catch (error) {

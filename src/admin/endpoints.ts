@@ -95,7 +95,7 @@ function loginEndpoint(access: Access, form: string): HttpEndpoint {
         response.end(form);
         return;
       }
-      const result = access.login(request, tokenIn(request, await readBody(request)));
+      const result = access.login(request, tokenIn(request, await readBody(request, response)));
       if ("cookie" in result) {
         response.setHeader("set-cookie", result.cookie);
         redirect(response, "/");

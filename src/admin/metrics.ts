@@ -7,24 +7,19 @@ import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { DaemonFace } from "../daemon/face.ts";
 import { createScrape } from "./scrape.ts";
 
-export interface AttemptSeen {
-  readonly route: string;
-  readonly sink: string;
-  readonly outcome: string;
-  /** A stable word; empty on success. */
-  readonly reason: string;
-  readonly seconds: number;
+/** What delivery tells as it happens; see `DeliveryObserver`. */
+export interface DeliveryMetrics {
+  attempt(route: string, sink: string, outcome: string, seconds: number): void;
+  delivered(route: string, sink: string, seconds: number): void;
+  filtered(route: string, sink: string, reason: string): void;
+  undeliverable(route: string, sink: string, error: string): void;
 }
 
 export interface Metrics {
   /** One event of a source: taken, a duplicate, or refused and why. */
   received(source: string, outcome: "accepted" | "duplicate"): void;
   refused(source: string, reason: string): void;
-  attempted(attempt: AttemptSeen): void;
-  /** From the event's acceptance to the receiver's yes. */
-  delivered(route: string, sink: string, seconds: number): void;
-  /** Filtered for a reason that may be a mistake (`absent_path`). */
-  filtered(route: string, sink: string, reason: string): void;
+  readonly delivery: DeliveryMetrics;
   reloaded(ok: boolean): void;
   /** All of them, in Prometheus' text format 0.0.4. */
   text(daemon: DaemonFace): Promise<string>;
@@ -52,7 +47,7 @@ export function createMetrics(): Metrics {
   const attempts = new Counter({
     name: "leat_attempts_total",
     help: "Attempts at deliveries, by what came of them.",
-    labelNames: ["route", "sink", "outcome", "reason"],
+    labelNames: ["route", "sink", "outcome"],
     registers,
   });
   const attemptSeconds = new Histogram({
@@ -71,7 +66,13 @@ export function createMetrics(): Metrics {
   });
   const filtered = new Counter({
     name: "leat_filtered_total",
-    help: "Events filtered for a reason that may be a mistake in a route.",
+    help: "Events that a route filtered, by reason: `absent_path` may be a mistake in its `where`.",
+    labelNames: ["route", "sink", "reason"],
+    registers,
+  });
+  const undeliverable = new Counter({
+    name: "leat_undeliverable_total",
+    help: "Events that no attempt could be made for: an expression, a channel, too many hops.",
     labelNames: ["route", "sink", "reason"],
     registers,
   });
@@ -106,12 +107,15 @@ export function createMetrics(): Metrics {
       counters[outcome].inc();
     },
     refused: (source, reason) => refused.inc({ source, reason }),
-    attempted({ route, sink, outcome, reason, seconds }) {
-      attempts.inc({ route, sink, outcome, reason });
-      attemptSeconds.observe({ sink }, seconds);
+    delivery: {
+      attempt(route, sink, outcome, seconds) {
+        attempts.inc({ route, sink, outcome });
+        attemptSeconds.observe({ sink }, seconds);
+      },
+      delivered: (route, sink, seconds) => deliverySeconds.observe({ route, sink }, seconds),
+      filtered: (route, sink, reason) => filtered.inc({ route, sink, reason }),
+      undeliverable: (route, sink, reason) => undeliverable.inc({ route, sink, reason }),
     },
-    delivered: (route, sink, seconds) => deliverySeconds.observe({ route, sink }, seconds),
-    filtered: (route, sink, reason) => filtered.inc({ route, sink, reason }),
     reloaded(ok) {
       reloadSuccess.set(ok ? 1 : 0);
       if (ok) reloadTime.setToCurrentTime();
@@ -119,7 +123,7 @@ export function createMetrics(): Metrics {
     text(daemon) {
       running ??= (async () => {
         try {
-          const commits = scrape.read(daemon);
+          const commits = scrape.read(daemon, await daemon.connections());
           return (await registry.metrics()) + commits;
         } finally {
           running = null;

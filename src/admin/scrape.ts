@@ -10,7 +10,7 @@ import type { Counts, JournalMetrics } from "../journal/journal.ts";
 
 export interface Scrape {
   /** Sets every value; returns what prom-client has no form for (the commits' histogram) as text. */
-  read(daemon: DaemonFace): string;
+  read(daemon: DaemonFace, connected: number): string;
   close(): void;
 }
 
@@ -126,7 +126,6 @@ export function createScrape(registry: Registry): Scrape {
     info.set({ version: daemon.version, node: process.versions.node }, 1);
     ready.set(daemon.readiness().ready ? 1 : 0);
     intake.set(daemon.journal.health().intake.open ? 1 : 0);
-    connections.set(daemon.connections());
     loopMean.set(Number.isNaN(loopDelay.mean) ? 0 : loopDelay.mean / 1e9);
     loopMax.set(loopDelay.max / 1e9);
     loopDelay.reset();
@@ -136,7 +135,8 @@ export function createScrape(registry: Registry): Scrape {
   }
 
   return {
-    read(daemon) {
+    read(daemon, connected) {
+      connections.set(connected);
       readAccounts(daemon);
       readSinks(daemon);
       readProcess(daemon);

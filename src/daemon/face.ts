@@ -50,7 +50,7 @@ export interface DaemonFace {
   readiness(): Readiness;
   sinks(): readonly SinkStatus[];
   /** Open connections of the public listener. */
-  connections(): number;
+  connections(): Promise<number>;
   /** Starts no delivery to a sink until it is resumed. LeatError `unknown_sink`. */
   pause(sink: string, reason: string): void;
   /** Ends a pause, a hold and an open breaker, so that deliveries are tried at once. LeatError `unknown_sink`. */

@@ -6,6 +6,7 @@ import type { NewRefusal } from "../component.ts";
 import type { History } from "../journal/journal.ts";
 import type { Clock } from "../ports.ts";
 import type { RaiseEvent } from "./own-events.ts";
+import type { IntakeCounter } from "./source-host.ts";
 
 const QUIET_MS = 60_000;
 
@@ -18,11 +19,10 @@ export interface RefusalsOptions {
   readonly history: Pick<History, "refuse">;
   readonly raise: RaiseEvent;
   readonly clock: Clock;
-  /** For the metrics. */
-  counted(source: string, reason: string): void;
+  readonly counter: Pick<IntakeCounter, "refused">;
 }
 
-export function createRefusals({ history, raise, clock, counted }: RefusalsOptions): Refusals {
+export function createRefusals({ history, raise, clock, counter }: RefusalsOptions): Refusals {
   /** Sources are of the configuration and reasons of the code, so this stays small. */
   const quiet = new Map<string, { until: number; unsaid: number }>();
 
@@ -30,7 +30,7 @@ export function createRefusals({ history, raise, clock, counted }: RefusalsOptio
     refuse(refusal) {
       const { source, reason, address, detail } = refusal;
       history.refuse(refusal);
-      counted(source, reason);
+      counter.refused(source, reason);
       const name = `${source}\n${reason}`;
       const now = clock.monotonic();
       const last = quiet.get(name);

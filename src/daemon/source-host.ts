@@ -14,11 +14,18 @@ import type { Clock, Logger } from "../ports.ts";
 import type { Naming } from "./naming.ts";
 import type { Refusals } from "./refusals.ts";
 
+/** Told of what came in, for the metrics. */
+export interface IntakeCounter {
+  received(source: string, outcome: "accepted" | "duplicate"): void;
+  refused(source: string, reason: string): void;
+}
+
 export interface SourceHostOptions {
   readonly plan: SourcePlan;
   readonly journal: Pick<Journal, "log" | "health">;
   readonly naming: Naming;
   readonly refusals: Refusals;
+  readonly counter: IntakeCounter;
   /** Asked at each event: a reload may change them. */
   limits(): Limits;
   readonly clock: Clock;
@@ -32,7 +39,7 @@ interface Names {
 }
 
 export function createSourceHost(options: SourceHostOptions): SourceHost {
-  const { plan, journal, naming, refusals, limits, clock, log } = options;
+  const { plan, journal, naming, refusals, counter, limits, clock, log } = options;
 
   function named(arrival: Arrival, id: string | null, type: string | null, key: string | null): Names {
     return {
@@ -67,6 +74,7 @@ export function createSourceHost(options: SourceHostOptions): SourceHost {
       cause: null,
     };
     const appended = await journal.log.append(event, plan.dedupeMs);
+    counter.received(plan.name, appended.duplicate ? "duplicate" : "accepted");
     if (appended.differs) {
       refusals.refuse({
         source: plan.name,
@@ -83,6 +91,9 @@ export function createSourceHost(options: SourceHostOptions): SourceHost {
     name: plan.name,
     clock,
     log,
+    get maxEventBytes() {
+      return limits().eventBytes;
+    },
     append(arrival) {
       const names = name(arrival);
       return names instanceof Promise

@@ -190,7 +190,12 @@ export class StreamWorker {
     this.#write();
   }
 
-  #hand({ lease, target }: Flight, { frames }: Rendered): void {
+  #hand({ lease, target }: Flight, { frames, outcomes }: Rendered): void {
+    const { clock, observer } = this.#tools;
+    const seconds = Math.max(0, clock.wall() - lease.event.time) / 1000;
+    outcomes.forEach(({ outcome }, nth) => {
+      if (outcome === "delivered") observer.delivered(lease.routes[nth] ?? "", target.stream, seconds);
+    });
     try {
       target.sink.publish(lease.event.seq, frames);
     } catch (err) {

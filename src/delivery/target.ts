@@ -53,10 +53,12 @@ export type AttemptOutcome = "delivered" | "retry" | "dead";
 /** Told of what happens, for metrics; must neither throw nor wait. */
 export interface DeliveryObserver {
   attempt(route: string, sink: string, outcome: AttemptOutcome, seconds: number): void;
+  /** What a first delivery took from the event's acceptance on; a stream's: until it was handed to its readers. */
+  delivered(route: string, sink: string, seconds: number): void;
   /** `reason` is a word of a small set: `match`, `where`, `absent_path`, … */
   filtered(route: string, sink: string, reason: string): void;
   /** Dead without an attempt: an expression, a channel, too many hops. */
   undeliverable(route: string, sink: string, error: string): void;
 }
 
-export const noObserver: DeliveryObserver = { attempt() {}, filtered() {}, undeliverable() {} };
+export const noObserver: DeliveryObserver = { attempt() {}, delivered() {}, filtered() {}, undeliverable() {} };

@@ -1,0 +1,61 @@
+/**
+ * A daemon's life as a process: until it is told to stop, or can't go on.
+ *
+ * - SIGTERM, SIGINT: stops in order, exit 0; a second one, or `shutdown.timeout` over: exit 1 at once, which is safe,
+ *   since whatever was promised is on disk.
+ * - SIGHUP: reload.
+ * - The journal lost: nothing can be promised any more; exit with its error's code.
+ * - A defect (an exception nobody caught): its state is unknown, so: log, a second to commit what waits, exit 1.
+ */
+import type { Daemon } from "../daemon.ts";
+import { EXIT_CODE, LeatError } from "../errors.ts";
+import type { Logger } from "../ports.ts";
+
+const FLUSH_MS = 1_000;
+
+/** Ends the process; resolves never. */
+export async function live(daemon: Daemon, log: Logger): Promise<never> {
+  const code = await new Promise<number>((resolve) => {
+    let stopping = false;
+    const stop = (signal: NodeJS.Signals) => {
+      if (stopping) {
+        log.warn({ signal }, "second signal: leaving at once");
+        process.exit(1);
+      }
+      stopping = true;
+      log.info({ signal }, "stopping");
+      resolve(stopInTime(daemon, log));
+    };
+    process.on("SIGTERM", stop);
+    process.on("SIGINT", stop);
+    process.on("SIGHUP", () => void daemon.reload());
+    const defect = (err: unknown) => {
+      log.error({ err }, "a defect: leaving");
+      resolve(flush(daemon).then(() => EXIT_CODE.internal));
+    };
+    process.on("uncaughtException", defect);
+    process.on("unhandledRejection", defect);
+    daemon.onFailure((err) => {
+      log.error({ err }, "the journal is lost to this process: leaving");
+      resolve(err instanceof LeatError ? EXIT_CODE[err.kind] : EXIT_CODE.internal);
+    });
+  });
+  process.exit(code);
+}
+
+async function stopInTime(daemon: Daemon, log: Logger): Promise<number> {
+  const late = setTimeout(() => {
+    log.error({ timeoutMs: daemon.shutdownTimeoutMs }, "stopping took too long: leaving");
+    process.exit(1);
+  }, daemon.shutdownTimeoutMs);
+  await daemon.stop();
+  clearTimeout(late);
+  log.info({}, "stopped");
+  return 0;
+}
+
+/** What waits for a commit gets a moment for it. */
+async function flush(daemon: Daemon): Promise<void> {
+  const late = new Promise<void>((resolve) => setTimeout(resolve, FLUSH_MS));
+  await Promise.race([daemon.journal.close().catch(() => {}), late]);
+}

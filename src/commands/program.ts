@@ -1,0 +1,36 @@
+/** The command line: every command, one line each. */
+import { Command } from "commander";
+import { version } from "../version.ts";
+import { initCommand } from "./init.ts";
+import { purgeCommand } from "./purge.ts";
+import { quickstartCommand } from "./quickstart.ts";
+import { reloadCommand } from "./reload.ts";
+import { replayCommand } from "./replay.ts";
+import { runCommand } from "./run.ts";
+import { schemaCommand } from "./schema.ts";
+import { sendCommand } from "./send.ts";
+import { pauseCommand, resumeCommand } from "./sinks.ts";
+import { validateCommand } from "./validate.ts";
+
+const COMMANDS: readonly ((program: Command) => void)[] = [
+  runCommand,
+  quickstartCommand,
+  validateCommand,
+  initCommand,
+  schemaCommand,
+  sendCommand,
+  replayCommand,
+  purgeCommand,
+  reloadCommand,
+  pauseCommand,
+  resumeCommand,
+];
+
+export async function main(argv: readonly string[]): Promise<void> {
+  const program = new Command("leat")
+    .description("Leads events from where they happen to where they are needed.")
+    .version(version, "-V, --version", "print the version")
+    .showHelpAfterError("(leat --help, or leat <command> --help, shows what there is)");
+  for (const register of COMMANDS) register(program);
+  await program.parseAsync([...argv]);
+}

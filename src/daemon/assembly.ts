@@ -1,0 +1,173 @@
+/**
+ * The whole that a plan describes: its sources and sinks, made but not started. What the running whole has alike is
+ * taken over from it, so that a reload doesn't touch what didn't change.
+ */
+import { isDeepStrictEqual } from "node:util";
+import {
+  type HttpEndpoint,
+  hasEndpoint,
+  type PushedSink,
+  type PushedSinkType,
+  type SinkType,
+  type Source,
+  type SourceHost,
+  type SourceType,
+  type StreamHost,
+  type StreamSink,
+  type StreamSinkType,
+} from "../component.ts";
+import { sinkTypes, sourceTypes } from "../components.ts";
+import { LeatError } from "../errors.ts";
+import type { Journal } from "../journal/journal.ts";
+import type { Plan, SinkPlan, SourcePlan } from "../plan.ts";
+import type { Clock, Logger } from "../ports.ts";
+
+export interface BuiltSource {
+  readonly plan: SourcePlan;
+  readonly component: Source;
+}
+
+export type BuiltSink =
+  | { readonly kind: "pushed"; readonly plan: SinkPlan; readonly component: PushedSink }
+  | { readonly kind: "stream"; readonly plan: SinkPlan; readonly component: StreamSink };
+
+export interface Assembly {
+  readonly plan: Plan;
+  readonly sources: ReadonlyMap<string, BuiltSource>;
+  readonly sinks: ReadonlyMap<string, BuiltSink>;
+}
+
+export interface AssemblyParts {
+  readonly journal: Journal;
+  readonly clock: Clock;
+  readonly log: Logger;
+  hostOf(plan: SourcePlan): SourceHost;
+}
+
+export const EMPTY_PLAN = { sources: [], sinks: [], routes: [] } as const;
+
+/** Makes what `plan` describes; no I/O. Throws a LeatError of kind `configuration` where a component can't be made. */
+export function assemble(plan: Plan, before: Assembly | null, parts: AssemblyParts): Assembly {
+  const sources = new Map<string, BuiltSource>();
+  for (const source of plan.sources) {
+    const same = before?.sources.get(source.name);
+    const component =
+      same !== undefined && isDeepStrictEqual(same.plan, source) ? same.component : makeSource(source, parts);
+    sources.set(source.name, { plan: source, component });
+  }
+  const sinks = new Map<string, BuiltSink>();
+  for (const sink of plan.sinks) {
+    const same = before?.sinks.get(sink.name);
+    const kept = same !== undefined && sameComponent(same.plan, sink);
+    sinks.set(sink.name, kept ? { ...same, plan: sink } : makeSink(sink, parts));
+  }
+  return { plan, sources, sinks };
+}
+
+/** A sink's policy and templates belong to its subscriptions; only its own fields make it another one. */
+function sameComponent(left: SinkPlan, right: SinkPlan): boolean {
+  return left.type === right.type && isDeepStrictEqual(left.config, right.config);
+}
+
+function makeSource(plan: SourcePlan, parts: AssemblyParts): Source {
+  const type: SourceType | undefined = sourceTypes.find((one) => one.type === plan.type);
+  if (type === undefined) throw unknownType("source", plan);
+  return type.create(plan.config, parts.hostOf(plan));
+}
+
+function makeSink(plan: SinkPlan, { journal, clock, log }: AssemblyParts): BuiltSink {
+  const { name } = plan;
+  const type: SinkType | undefined = sinkTypes.find((one) => one.type === plan.type);
+  if (type === undefined) throw unknownType("sink", plan);
+  const host = { name, clock, log: log.child({ sink: name }) };
+  if (isPushed(type)) return { kind: "pushed", plan, component: type.create(plan.config, host) };
+  return { kind: "stream", plan, component: type.create(plan.config, streamHost(host, journal)) };
+}
+
+function isPushed(type: SinkType): type is PushedSinkType {
+  return type.kind === "pushed";
+}
+
+function streamHost(host: Omit<StreamHost, "index" | "committed">, { streams, log }: Journal): StreamHost {
+  const { name } = host;
+  return {
+    ...host,
+    committed: () => log.bounds().newest,
+    index: {
+      read: (after, wants, limit) => streams.read(name, after, wants, limit),
+      bounds: () => streams.bounds(name),
+      seqAt: (time) => streams.seqAt(name, time),
+    },
+  };
+}
+
+/** The registry and the schema that let it through have come apart: a defect. */
+function unknownType(kind: string, { name, type }: { name: string; type: string }): LeatError {
+  return new LeatError("internal", "unknown_type", `${kind} ${name}: there is no type ${type}`);
+}
+
+/** What the sources and sinks serve on the public listener. */
+export function endpointsOf({ sources, sinks }: Assembly): HttpEndpoint[] {
+  const components: object[] = [...sources.values(), ...sinks.values()].map(({ component }) => component);
+  return components.filter(hasEndpoint).map((component) => component.endpoint());
+}
+
+/** How long the index keeps a stream's frames, in ms. */
+export function historyOf({ plan }: BuiltSink): number {
+  const type = sinkTypes.find(
+    (one): one is StreamSinkType => one.kind === "stream" && one.type === plan.type,
+  );
+  return type?.historyMs(plan.config) ?? 0;
+}
+
+// ------------------------------------------------------------------------------------------------------- differences
+
+/** What has to be started and stopped to come from one whole to the other, and how people are told. */
+export interface Difference {
+  readonly startSources: readonly Source[];
+  readonly stopSources: readonly Source[];
+  readonly startSinks: readonly BuiltSink["component"][];
+  readonly stopSinks: readonly BuiltSink["component"][];
+  readonly added: readonly string[];
+  readonly changed: readonly string[];
+  readonly removed: readonly string[];
+}
+
+export function difference(before: Assembly | null, after: Assembly): Difference {
+  const sources = fresh(before?.sources, after.sources);
+  const sinks = fresh(before?.sinks, after.sinks);
+  const plans = (assembly: Assembly | null): Map<string, unknown> => {
+    const { sources: ins, sinks: outs, routes } = assembly?.plan ?? EMPTY_PLAN;
+    return new Map<string, unknown>([
+      ...ins.map((one) => [`source ${one.name}`, one] as const),
+      ...outs.map((one) => [`sink ${one.name}`, one] as const),
+      ...routes.map((one) => [`route ${one.name}`, one] as const),
+    ]);
+  };
+  const [was, is] = [plans(before), plans(after)];
+  return {
+    startSources: sources.started,
+    stopSources: sources.stopped,
+    startSinks: sinks.started,
+    stopSinks: sinks.stopped,
+    added: [...is.keys()].filter((name) => !was.has(name)),
+    changed: [...is]
+      .filter(([name, plan]) => was.has(name) && !isDeepStrictEqual(was.get(name), plan))
+      .map(([name]) => name),
+    removed: [...was.keys()].filter((name) => !is.has(name)),
+  };
+}
+
+type Startable = Source | BuiltSink["component"];
+
+function fresh<B extends { readonly component: Startable }>(
+  before: ReadonlyMap<string, B> | undefined,
+  after: ReadonlyMap<string, B>,
+): { started: B["component"][]; stopped: B["component"][] } {
+  const components = (map: typeof before) => [...(map?.values() ?? [])].map(({ component }) => component);
+  const [was, is] = [components(before), components(after)];
+  return {
+    started: is.filter((component) => !was.includes(component)),
+    stopped: was.filter((component) => !is.includes(component)),
+  };
+}

@@ -1,0 +1,65 @@
+/** Whether the daemon should be sent anything, and which of its parts don't work as they should. */
+import type { Journal, Subscription } from "../journal/journal.ts";
+import type { Clock } from "../ports.ts";
+import type { Phase, Readiness, SinkStatus } from "./face.ts";
+
+export interface ReadinessParts {
+  readonly phase: Phase;
+  readonly journal: Journal;
+  readonly sinks: readonly SinkStatus[];
+  readonly clock: Clock;
+}
+
+export function readinessOf({ phase, journal, sinks, clock }: ReadinessParts): Readiness {
+  const { intake, stalled, failed, notes } = journal.health();
+  const reasons: string[] = [];
+  if (phase !== "running") reasons.push(phase);
+  if (failed !== null) reasons.push("the journal has failed");
+  else if (!intake.open) reasons.push(intake.reason);
+  const degraded = [
+    ...(stalled ? [{ part: "journal", reason: "settlements wait for room: no delivery starts" }] : []),
+    ...notes.map((reason) => ({ part: "journal", reason })),
+    ...sinks.flatMap((sink) => sinkTrouble(sink, clock.wall())),
+    ...orphans(journal).map((orphan) => ({
+      part: `subscription ${orphan.name}`,
+      reason: `no route feeds it any more, and it still owes ${orphan.owed} events`,
+    })),
+  ];
+  return { ready: reasons.length === 0, phase, reasons, degraded };
+}
+
+function sinkTrouble({ name, state }: SinkStatus, now: number): Readiness["degraded"] {
+  const part = `sink ${name}`;
+  const { paused, breaker, hold } = state;
+  if (paused !== null) return [{ part, reason: `paused: ${paused}` }];
+  if (breaker !== null) {
+    return [{ part, reason: `its breaker is open after ${breaker.failures} failures in a row` }];
+  }
+  if (hold !== null && hold.until > now) {
+    return [{ part, reason: `its receiver asked to wait until ${new Date(hold.until).toISOString()}` }];
+  }
+  return [];
+}
+
+export interface Orphan {
+  readonly name: string;
+  /** Events not settled. */
+  readonly owed: number;
+}
+
+/** Subscriptions whose route is gone and that still owe events: they wait for a person. */
+export function orphans(journal: Pick<Journal, "ledger">): Orphan[] {
+  return journal.ledger
+    .subscriptions()
+    .filter(({ active }) => !active)
+    .map((subscription) => ({ name: subscription.definition.name, owed: owedBy(subscription) }))
+    .filter(({ owed }) => owed > 0);
+}
+
+function owedBy(subscription: Subscription): number {
+  let owed = 0;
+  for (const { counts, replays } of subscription.counts()) {
+    for (const { pending, inFlight, retrying } of [counts, replays]) owed += pending + inFlight + retrying;
+  }
+  return owed;
+}

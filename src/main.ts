@@ -1,0 +1,22 @@
+#!/usr/bin/env node
+/**
+ * The command line: checks the version of Node, then hands over to commands/. The check comes before any other import,
+ * as an older Node fails at importing what it lacks (`node:sqlite`), with an error that helps nobody.
+ */
+
+/** 24.15 is the first LTS whose node:sqlite has what the journal needs. */
+const NEEDED = [24, 15] as const;
+
+const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+if (major < NEEDED[0] || (major === NEEDED[0] && minor < NEEDED[1])) {
+  process.stderr.write(
+    `leat: this is Node ${process.versions.node}, and Leat needs ${NEEDED.join(".")} or later.\n` +
+      "  In a clone, `npm ci` brings a fitting one: run `npx node src/main.ts …` or `npm start`.\n",
+  );
+  process.exit(1);
+}
+
+const { main } = await import("./commands/program.ts");
+await main(process.argv);
+
+export {};
