@@ -456,3 +456,24 @@ describe("refusing for a while", () => {
     });
   });
 });
+
+test("a sink that replaces another gives its readers what the old one still hands out", async () => {
+  await withStream({ path: "/events" }, async (stream) => {
+    await stream.publish(10, [frame("a", "10")]);
+    // The new one starts; the old one has 11 under way, which only the index gets; 12 goes to the new one.
+    await stream.replaceSink();
+    const reader = await open(stream, "channel=a", { "last-event-id": "10" });
+    const poll = fetch(`${stream.url}?channel=a&since=10&wait=20s`, {
+      headers: { accept: "application/json" },
+    });
+    await waitFor("both", () => stream.metrics().readers === 2 && reader.parser.comments > 0);
+    const late = stream.index.write([{ stream: "browser", seq: 11, frames: [frame("a", "11")] }]);
+    await stream.publish(12, [frame("a", "12")]);
+    await late;
+    await waitFor("both events", () => reader.events.length === 2);
+    assert.deepEqual(reader.data, ["11", "12"]);
+    const { events } = (await (await poll).json()) as { events: { seq: number }[] };
+    assert.equal(events[0]?.seq, 11);
+    reader.close();
+  });
+});

@@ -32,7 +32,7 @@ export function frame(channel: string, body: string | Uint8Array, time = Date.no
 
 /** A stream with what stands around it in the daemon: its index, the journal's last seq, a listener. */
 export class StreamUnderTest {
-  readonly sink: StreamSink;
+  sink: StreamSink;
   readonly index: SqliteStreamIndex;
   readonly log = quietLog();
   readonly folder: string;
@@ -40,17 +40,30 @@ export class StreamUnderTest {
   committed = 0;
   port = 0;
   readonly #server;
+  readonly #fields: object;
 
   private constructor(folder: string, index: SqliteStreamIndex, fields: object) {
     this.folder = folder;
     this.index = index;
+    this.#fields = fields;
+    this.sink = this.#create();
+    this.#server = createServer((request, response) => {
+      Promise.resolve(this.sink.endpoint().handle(request, response, "")).catch((error: unknown) => {
+        this.log.error({ error: String(error) }, "handle failed");
+        response.destroy();
+      });
+    });
+  }
+
+  #create(): StreamSink {
+    const { index } = this;
     const config = sseSink.schema.parse({
       path: "/events",
       auth: { type: "none" },
       channels: ["a", "b", "**"],
-      ...fields,
+      ...this.#fields,
     });
-    this.sink = sseSink.create(config, {
+    return sseSink.create(config, {
       name: "browser",
       clock: systemClock,
       log: this.log,
@@ -61,13 +74,14 @@ export class StreamUnderTest {
         seqAt: (time) => index.seqAt("browser", time),
       },
     });
-    const endpoint = this.sink.endpoint();
-    this.#server = createServer((request, response) => {
-      Promise.resolve(endpoint.handle(request, response, "")).catch((error: unknown) => {
-        this.log.error({ error: String(error) }, "handle failed");
-        response.destroy();
-      });
-    });
+  }
+
+  /** As a reload does. */
+  async replaceSink(): Promise<void> {
+    const old = this.sink;
+    this.sink = this.#create();
+    await this.sink.start();
+    await old.stop();
   }
 
   static async start(fields: object = {}, folder = temporaryFolder(), port = 0): Promise<StreamUnderTest> {

@@ -104,7 +104,7 @@ export class SseEndpoint implements HttpEndpoint {
 
   /** Begins where the history ends. */
   async start(): Promise<void> {
-    this.#feed.advance((await this.#options.history.bounds()).newest);
+    this.#feed.begin((await this.#options.history.bounds()).newest);
   }
 
   publish(seq: Seq, frames: readonly StreamFrame[]): void {

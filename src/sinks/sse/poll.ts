@@ -18,7 +18,7 @@ const MAX_WAIT_MS = 25_000;
 const ANSWER_FRAMES = 200;
 
 /** How long until the index is asked again when it is behind the feed. */
-const BEHIND_MS = 250;
+const BEHIND_MS = 50;
 
 /** `wait=25s`; none is 0. Null where it is no duration. */
 export function parseWait(query: URLSearchParams): number | null {
@@ -61,6 +61,7 @@ export async function poll(options: PollOptions): Promise<PollAnswer> {
     if (feed.join(live, position)) {
       await live.wait(deadline - clock.monotonic(), clock, signal);
       feed.leave(live);
+      if (live.fellBack && live.events.length === 0) continue;
       return {
         events: live.events,
         next: live.events.length > 0 ? live.position : Math.max(position, feed.published),
@@ -69,9 +70,12 @@ export async function poll(options: PollOptions): Promise<PollAnswer> {
     if (live.events.length > 0) return { events: live.events, next: live.position };
     const page = await history.read(position, selection, ANSWER_FRAMES);
     const { oldest, newest } = await history.bounds();
-    // Retention overtook it: the page may have a hole before it.
     if (oldest > position) {
-      return { events: [], next: oldest, gap: { asked: position, oldest, newest } };
+      const asked = position;
+      position = oldest;
+      // It came when the stream had nothing at all, and misses nothing; else retention has overtaken it.
+      if (asked === 0) continue;
+      return { events: [], next: position, gap: { asked, oldest, newest } };
     }
     const behind = page.through === position;
     position = page.through;
@@ -88,6 +92,7 @@ class LivePoll implements Follower {
   readonly wants: (channel: string) => boolean;
   readonly events: string[] = [];
   position: Seq;
+  fellBack = false;
   #wake: (() => void) | null = null;
 
   constructor(selection: ChannelSelection, position: Seq) {
@@ -102,6 +107,11 @@ class LivePoll implements Follower {
     this.events.push(...group.pick(matched).map((frame: StreamFrame) => envelopeJson(group.seq, frame)));
     this.#wake?.();
     return this.events.length < ANSWER_FRAMES;
+  }
+
+  fallBack(): void {
+    this.fellBack = true;
+    this.#wake?.();
   }
 
   async wait(ms: number, clock: Clock, signal: AbortSignal): Promise<void> {

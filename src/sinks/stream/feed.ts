@@ -57,6 +57,8 @@ export interface Follower {
   readonly wants: (channel: string) => boolean;
   /** Takes some of a group's frames. False: no more for now; it falls out and has noted its position. */
   receive(group: Group, matched: readonly number[]): boolean;
+  /** It falls out with what it has: the feed can't vouch for what comes next to that. */
+  fallBack(): void;
 }
 
 interface PatternFollowers {
@@ -73,6 +75,8 @@ export class Feed {
   /** The ring has everything after it. */
   #floor: Seq = 0;
   #published: Seq = 0;
+  /** False until the first new event. */
+  #begun = false;
 
   constructor(encode: (seq: Seq, frames: readonly StreamFrame[]) => Buffer) {
     this.#encode = encode;
@@ -83,8 +87,18 @@ export class Feed {
     return this.#published;
   }
 
-  /** Moves on to `seq` without frames: what lies up to it is for the index to give. Also how a feed begins. */
+  /**
+   * Begins where the index ends. What is published first need not be what comes next after it: on a reload the sink that
+   * is being replaced still hands out what was under way, and only the index has that.
+   */
+  begin(newest: Seq): void {
+    this.advance(newest);
+    this.#begun = false;
+  }
+
+  /** Moves on to `seq` without frames: what lies up to it is for the history to give. */
   advance(seq: Seq): void {
+    this.#begun = true;
     if (seq <= this.#published) return;
     this.#published = seq;
     this.#floor = seq;
@@ -95,6 +109,14 @@ export class Feed {
   /** A seq at or below `published` was handed out before (a repeat after a crash, or history being filled) and is dropped. */
   publish(seq: Seq, frames: readonly StreamFrame[]): void {
     if (seq <= this.#published) return;
+    if (!this.#begun) {
+      this.#begun = true;
+      for (const follower of this.#followers()) {
+        follower.fallBack();
+        this.leave(follower);
+      }
+      this.#floor = seq - 1;
+    }
     this.#published = seq;
     if (frames.length === 0) return;
     const group = new Group(seq, frames, this.#encode);
@@ -140,6 +162,14 @@ export class Feed {
       const entry = this.#byPattern.get(pattern);
       if (entry?.followers.delete(follower) && entry.followers.size === 0) this.#byPattern.delete(pattern);
     }
+  }
+
+  #followers(): Set<Follower> {
+    const all = [
+      ...this.#byChannel.values(),
+      ...[...this.#byPattern.values()].map((entry) => entry.followers),
+    ];
+    return new Set(all.flatMap((followers) => [...followers]));
   }
 
   #recipients(frames: readonly StreamFrame[]): Map<Follower, number[]> {

@@ -51,7 +51,7 @@ export interface ReaderOptions {
 }
 
 /** The index is behind the feed's ring (its disk is full, say): it is asked again so much later. */
-const BEHIND_MS = 250;
+const BEHIND_MS = 50;
 
 export class Reader implements Follower {
   readonly selection: ChannelSelection;
@@ -111,6 +111,12 @@ export class Reader implements Follower {
     return false;
   }
 
+  fallBack(): void {
+    this.#position = this.position;
+    this.#live = false;
+    this.start();
+  }
+
   /** Tells its position; not to one who has yet to take what came before. */
   heartbeat(): void {
     const { outlet, signals } = this.#options;
@@ -125,9 +131,16 @@ export class Reader implements Follower {
     this.#wake?.();
   }
 
-  /** Retention removed what lies between its position and `oldest`. */
+  /**
+   * Retention removed what lies between its position and `oldest`. One that came when the stream had nothing at all
+   * (position 0) misses nothing.
+   */
   #overtaken(oldest: Seq): void {
     const { signals, counters, feed } = this.#options;
+    if (this.#position === 0) {
+      this.#position = oldest;
+      return;
+    }
     counters.gaps++;
     const gap: Gap = { asked: this.#position, oldest, newest: Math.max(oldest, feed.published) };
     this.#position = oldest;
