@@ -12,7 +12,7 @@ import {
   text,
 } from "../../config/fields.ts";
 import { parseCidr } from "./addresses.ts";
-import { headerProblem } from "./headers.ts";
+import { headerProblem, isHeaderValue } from "./headers.ts";
 import { standardKey } from "./sign.ts";
 
 const basic = object({
@@ -28,6 +28,10 @@ const basic = object({
 const bearer = object({
   type: z.literal("bearer").describe("A token in `authorization: Bearer …` (RFC 6750)."),
   token: secret().describe("The token."),
+}).refine((auth) => isHeaderValue(auth.token), {
+  message: "holds characters that a header can't carry",
+  path: ["token"],
+  params: { remedy: "take the token alone, without a line's end" },
 });
 
 const standard = object({
@@ -89,7 +93,12 @@ const headerFields = z.record(z.string(), z.string()).superRefine((headers, cont
 });
 
 export const webhookSchema = object({
-  url: httpUrl().describe("Where to send. The path and the query may hold templates, scheme and host never."),
+  url: httpUrl()
+    .refine((url) => !/^[^/]*:\/\/[^/?#]*@/.test(url), {
+      message: "holds a user or a password",
+      params: { remedy: "write them under auth: { type: basic, user, password }" },
+    })
+    .describe("Where to send. The path and the query may hold templates, scheme and host never."),
   path: template()
     .optional()
     .describe("Appended to the URL's path; what a template puts in stays within its segment."),

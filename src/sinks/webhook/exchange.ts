@@ -1,0 +1,167 @@
+/**
+ * One request and its answer, as an undici dispatch handler: what it costs beside the request itself is one object.
+ *
+ * Of the answer the first bytes are kept. A longer one is read on for a little, so that the connection can be used
+ * again, and past that the socket is destroyed rather than 10 MiB read.
+ */
+import type { IncomingHttpHeaders } from "node:http";
+import type { Dispatcher } from "undici";
+import type { Reply, Report } from "../../component.ts";
+import { failureWord, isUnsendable, retryAfterMs } from "./failure.ts";
+
+/** Kept of an answer (`limits`); a reply may be as long as an event that we raise. */
+const KEPT = { failure: 1024, success: 256, reply: 64 * 1024 };
+/** Read of an answer before its socket is worth less than the reading. */
+const MOST_READ = 256 * 1024;
+const GONE = 410;
+
+export interface ExchangeOptions {
+  /** Keep a 2xx answer as a reply. */
+  readonly reply: boolean;
+  /** A 410 means that the sink's one address is gone. */
+  readonly constantUrl: boolean;
+  readonly now: number;
+  readonly signal: AbortSignal;
+}
+
+export class Exchange implements Dispatcher.DispatchHandler {
+  readonly report: Promise<Report>;
+  readonly #resolve: (report: Report) => void;
+  readonly #options: ExchangeOptions;
+  readonly #onAbort: () => void;
+  #controller: Dispatcher.DispatchController | null = null;
+  #done = false;
+  #status = 0;
+  #statusText = "";
+  #headers: IncomingHttpHeaders = {};
+  readonly #chunks: Buffer[] = [];
+  #kept = 0;
+  #read = 0;
+
+  constructor(options: ExchangeOptions) {
+    const { promise, resolve } = Promise.withResolvers<Report>();
+    this.report = promise;
+    this.#resolve = resolve;
+    this.#options = options;
+    this.#onAbort = () => this.#aborted();
+    if (options.signal.aborted) this.#aborted();
+    else options.signal.addEventListener("abort", this.#onAbort);
+  }
+
+  /** Nothing need be sent any more. */
+  get done(): boolean {
+    return this.#done;
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    // Given up while the connection was being made: the request must not go out any more.
+    if (this.#done) controller.abort(new Error("given up"));
+    else this.#controller = controller;
+  }
+
+  onResponseStart(
+    _controller: Dispatcher.DispatchController,
+    statusCode: number,
+    headers: IncomingHttpHeaders,
+    statusMessage?: string,
+  ): void {
+    // 1xx are interim; the answer itself is still to come.
+    if (statusCode < 200) return;
+    this.#status = statusCode;
+    this.#statusText = statusMessage ?? "";
+    this.#headers = headers;
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.#done) return;
+    this.#read += chunk.byteLength;
+    const room = this.#room() - this.#kept;
+    if (room > 0) {
+      // A copy: a chunk is a view of the socket's buffer, and would keep all of that alive.
+      const part = Buffer.from(chunk.subarray(0, room));
+      this.#chunks.push(part);
+      this.#kept += part.byteLength;
+    }
+    if (this.#read > MOST_READ) {
+      this.#answered();
+      this.#controller?.abort(new Error("the answer is too long to be read"));
+    }
+  }
+
+  onResponseEnd(): void {
+    this.#answered();
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    if (isUnsendable(error)) {
+      this.#end({
+        result: "rejected",
+        error: "unsendable",
+        message: `no such request can be sent: ${error.message}`,
+      });
+      return;
+    }
+    const word = failureWord(error);
+    const half = this.#status === 0 ? "" : ` after the answer's first half (status ${this.#status})`;
+    this.#end({ result: "failed", error: word, message: `${error.message || word}${half}` });
+  }
+
+  #aborted(): void {
+    const { reason } = this.#options.signal;
+    const error = reason instanceof Error ? reason : new Error("given up");
+    const where = this.#status === 0 ? "" : `, the answer (status ${this.#status}) being incomplete`;
+    this.#end({ result: "failed", error: "timeout", message: `${error.message}${where}` });
+    this.#controller?.abort(error);
+  }
+
+  get #ok(): boolean {
+    return this.#status >= 200 && this.#status < 300;
+  }
+
+  #room(): number {
+    if (!this.#ok) return KEPT.failure;
+    return this.#options.reply ? KEPT.reply : KEPT.success;
+  }
+
+  #answered(): void {
+    const status = this.#status;
+    const body = this.#chunks.length === 1 ? (this.#chunks[0] as Buffer) : Buffer.concat(this.#chunks);
+    if (!this.#ok) {
+      this.#end(this.#refused(status, body));
+      return;
+    }
+    const answer = body.byteLength > KEPT.success ? Buffer.from(body.subarray(0, KEPT.success)) : body;
+    this.#end({
+      result: "delivered",
+      status,
+      ...(answer.byteLength === 0 ? {} : { answer }),
+      ...(this.#options.reply ? { reply: this.#reply(body) } : {}),
+    });
+  }
+
+  #reply(body: Buffer): Reply {
+    const contentType = this.#headers["content-type"] ?? null;
+    return { contentType, body, truncated: this.#read > KEPT.reply };
+  }
+
+  #refused(status: number, body: Buffer): Report {
+    const headers = this.#headers;
+    const wait = retryAfterMs(headers["retry-after"], headers.date, this.#options.now);
+    return {
+      result: "failed",
+      error: "status",
+      message: `the receiver answered ${status} ${this.#statusText}`.trimEnd(),
+      status,
+      ...(body.byteLength === 0 ? {} : { answer: body }),
+      ...(wait === undefined ? {} : { retryAfterMs: wait }),
+      ...(status === GONE && this.#options.constantUrl ? { gone: true } : {}),
+    };
+  }
+
+  #end(report: Report): void {
+    if (this.#done) return;
+    this.#done = true;
+    this.#options.signal.removeEventListener("abort", this.#onAbort);
+    this.#resolve(report);
+  }
+}

@@ -1,0 +1,119 @@
+/** The headers of a request: what is the same for all is made once, the rest is appended for each attempt. */
+import { randomUUID } from "node:crypto";
+import type { Message } from "../../component.ts";
+import { type Event, headerValue, type PackedHeaders, unpackHeaders } from "../../event.ts";
+import { version } from "../../version.ts";
+import type { WebhookConfig } from "./config.ts";
+import { isHeaderValue, mayForward } from "./headers.ts";
+import { standardKey, standardSignature } from "./sign.ts";
+
+/** An event holds something that no header can carry: no attempt can help. */
+export class UnsendableHeader extends Error {}
+
+/** W3C Trace Context, level 1, version 00. */
+const TRACEPARENT = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/;
+const NOTHING = /^0+$/;
+
+export class RequestHeaders {
+  /** Names and values in turn, as undici takes them. */
+  readonly #fixed: readonly string[];
+  readonly #keys: readonly Buffer[];
+  readonly #forward: ReadonlySet<string>;
+  readonly #contentTypeFixed: boolean;
+
+  constructor(config: WebhookConfig) {
+    const written = Object.entries(config.headers);
+    const names = new Set(written.map(([name]) => name.toLowerCase()));
+    const fixed = written.flat();
+    if (!names.has("user-agent")) fixed.push("user-agent", `Leat/${version}`);
+    if (config.auth?.type === "bearer") fixed.push("authorization", `Bearer ${config.auth.token}`);
+    if (config.auth?.type === "basic") {
+      const { user, password } = config.auth;
+      fixed.push("authorization", `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`);
+    }
+    this.#fixed = fixed;
+    this.#contentTypeFixed = names.has("content-type");
+    this.#keys = (config.sign?.secret ?? [])
+      .map((secret) => standardKey(secret))
+      .filter((key) => key !== null);
+    this.#forward = new Set(
+      config.forward_headers
+        .map((name) => name.toLowerCase())
+        .filter((name) => mayForward(name) && !names.has(name)),
+    );
+  }
+
+  /**
+   * @param now wall clock, ms: a signature's time stamp is that of the attempt.
+   * @throws UnsendableHeader
+   */
+  of(message: Message, now: number): string[] {
+    const { event } = message;
+    const id = webhookId(event);
+    const timestamp = Math.floor(now / 1000);
+    const headers = [
+      ...this.#fixed,
+      "webhook-id",
+      id,
+      "webhook-timestamp",
+      String(timestamp),
+      "leat-source",
+      event.source,
+      "leat-route",
+      message.route,
+      "leat-attempt",
+      String(message.attempt),
+      "leat-hops",
+      String(message.hops),
+      "traceparent",
+      traceparent(event.headers),
+    ];
+    if (message.replay > 0) headers.push("leat-replay", String(message.replay));
+    if (message.contentType !== null && !this.#contentTypeFixed) {
+      if (!isHeaderValue(message.contentType))
+        throw new UnsendableHeader("its content-type can't stand in a header");
+      headers.push("content-type", message.contentType);
+    }
+    if (this.#keys.length > 0) {
+      headers.push("webhook-signature", standardSignature(this.#keys, id, timestamp, message.body));
+    }
+    if (this.#forward.size > 0) this.#pushForwarded(headers, event.headers);
+    return headers;
+  }
+
+  #pushForwarded(headers: string[], own: PackedHeaders): void {
+    for (const [name, bytes] of unpackHeaders(own)) {
+      const lower = name.toLowerCase();
+      if (!this.#forward.has(lower) || lower === "content-type") continue;
+      const value = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
+      if (!isHeaderValue(value))
+        throw new UnsendableHeader(`its header ${lower} can't be passed on as it is`);
+      headers.push(name, value);
+    }
+  }
+}
+
+/**
+ * `<source>_<seq>`: the same over attempts, restarts, replays and a change of the sender's mind, and never that of
+ * another event. The sender's own id wouldn't do: two sources may use the same one, and a receiver that drops
+ * repeats would then drop an event. It holds no `.`, which ends the id in what is signed.
+ */
+export function webhookId(event: Event): string {
+  return `${event.source}_${event.seq}`;
+}
+
+/** Goes on with the event's trace in a span of our own, or begins a trace. */
+function traceparent(headers: PackedHeaders): string {
+  const [, trace = "", span = "", flags = "00"] = TRACEPARENT.exec(ownTrace(headers) ?? "") ?? [];
+  const valid = trace !== "" && !NOTHING.test(trace) && !NOTHING.test(span);
+  const fresh = randomUUID().replaceAll("-", "");
+  return valid
+    ? `00-${trace}-${fresh.slice(0, 16)}-${flags}`
+    : `00-${fresh}-${randomUUID().replaceAll("-", "").slice(0, 16)}-00`;
+}
+
+/** Most events have none, and then their headers need not be unpacked: the name in either case ends the same way. */
+function ownTrace(headers: PackedHeaders): string | undefined {
+  const bytes = Buffer.from(headers.buffer, headers.byteOffset, headers.byteLength);
+  return bytes.includes("raceparent", 0, "latin1") ? headerValue(headers, "traceparent") : undefined;
+}
