@@ -112,10 +112,10 @@ function pad(text: string | undefined, width: number, char?: string): string | u
   const fill = char === undefined || char === "" ? " " : char;
   const missing = Math.abs(Math.trunc(width)) - length(text)!;
   if (!(missing > 0)) return text;
-  checkText(text.length + missing * 2);
-  // Whole characters, not halves of surrogate pairs.
-  const units = Array.from(fill);
-  const padding = Array.from({ length: missing }, (_, index) => units[index % units.length]).join("");
+  checkText(text.length + missing * Math.min(2, fill.length));
+  const characters = length(fill)!;
+  const repeated = fill.repeat(Math.ceil(missing / characters));
+  const padding = sliceCharacters(repeated, Math.ceil(missing / characters) * characters, 0, missing);
   return width > 0 ? text + padding : padding + text;
 }
 
@@ -165,19 +165,18 @@ function replace(own: Builtin) {
     this: Focus,
     text: string | undefined,
     pattern: string | Applicable,
-    replacement: string | Applicable,
+    replacement: string | Applicable | undefined,
     limit?: number,
   ): Promise<unknown> {
     let made = text?.length ?? 0;
     const add = (length: number) => checkText((made += length));
     let [find, put] = [pattern, replacement];
-    if (typeof replacement !== "string") {
-      put = async (match: unknown) => {
-        const by = await replacement.apply(undefined, [match]);
-        if (typeof by === "string") add(by.length);
-        return by;
-      };
-    } else if (typeof pattern !== "string") {
+    if (typeof pattern === "string") {
+      // JSONata takes the text of a replacement that is none.
+      const most =
+        text === undefined || pattern === "" ? 0 : pieces(text, pattern, (limit ?? Infinity) + 1) - 1;
+      add(most * String(replacement).length);
+    } else if (typeof replacement === "string") {
       // Each `$` may put in a group, which is no longer than the match.
       const references = replacement.split("$").length - 1;
       find = watched(pattern, ({ match, groups = [] }) => {
@@ -187,8 +186,12 @@ function replace(own: Builtin) {
         );
         add(replacement.length + references * longest);
       });
-    } else if (text !== undefined && pattern !== "") {
-      add((pieces(text, pattern, (limit ?? Infinity) + 1) - 1) * replacement.length);
+    } else if (replacement !== undefined) {
+      put = async (match: unknown) => {
+        const by = await replacement.apply(undefined, [match]);
+        if (typeof by === "string") add(by.length);
+        return by;
+      };
     }
     return own.apply(this, [text, find, put, limit] as never[]);
   };

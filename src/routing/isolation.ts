@@ -27,6 +27,8 @@ interface Job {
   readonly question: Question;
   readonly resolve: (value: Json | undefined) => void;
   readonly reject: (error: EvaluationError) => void;
+  /** It has run a worker out of memory once already. */
+  ranOut: boolean;
 }
 
 /**
@@ -66,7 +68,7 @@ class Isolation {
         reject(new EvaluationError("expression", "what it would look at can't be copied", error));
         return;
       }
-      this.#waiting.push({ question: { id: this.#lastId, source, parcel }, resolve, reject });
+      this.#waiting.push({ question: { id: this.#lastId, source, parcel }, resolve, reject, ranOut: false });
       this.#next();
     });
   }
@@ -149,7 +151,11 @@ class Isolation {
     const failure = memory
       ? new EvaluationError("memory", `it took more than ${MEMORY_MIB} MiB of memory`, error)
       : new EvaluationError("stopped", "the expression worker ended", error);
-    job?.reject(failure);
+    if (job !== null && memory && !job.ranOut) {
+      // What it died of may be what an earlier one left behind: only in a worker of its own is it sure.
+      job.ranOut = true;
+      this.#waiting.unshift(job);
+    } else job?.reject(failure);
     // One that can't even start won't the next time either: those that wait must not wait for ever.
     if (!started) for (const waiting of this.#waiting.splice(0)) waiting.reject(failure);
     if (this.#waiting.length > 0) this.#next();

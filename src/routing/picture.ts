@@ -113,6 +113,10 @@ function isDigits(part: Marker): boolean {
   return "YMDdFWwXxHhms".includes(part.component) && /^[0-9#]+$/.test(part.presentation);
 }
 
+function isLetters(part: Marker): boolean {
+  return part.presentation === "" ? "FP".includes(part.component) : /^[NnAaIiWw]/.test(part.presentation);
+}
+
 /** Whether a marker's group could go on with all of the literal that follows it. */
 function holds(part: Marker, literal: string): boolean {
   if (isDigits(part)) return /^\d+$/.test(literal);
@@ -124,6 +128,7 @@ function ends(part: Marker, next: Marker): boolean {
   // A sign follows; or `GMT` and a sign.
   if (next.component === "Z") return !/^[Ww]/.test(part.presentation);
   if (next.component === "z") return isDigits(part);
+  if (isDigits(part) && isLetters(next)) return true;
   // Between two groups of digits JSONata gives the first one a fixed width, but not to fractions of a second.
   return isDigits(part) && part.component !== "f" && isDigits(next) && next.component !== "f";
 }
