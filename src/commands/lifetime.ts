@@ -7,14 +7,41 @@
  * - The journal lost: nothing can be promised any more; exit with its error's code.
  * - A defect (an exception nobody caught): its state is unknown, so: log, a second to commit what waits, exit 1.
  */
-import type { Daemon } from "../daemon.ts";
+import { formatProblem, type LoadResult } from "../config/load.ts";
+import { type Daemon, startDaemon } from "../daemon.ts";
 import { EXIT_CODE, LeatError } from "../errors.ts";
+import { createLog } from "../log.ts";
 import type { Logger } from "../ports.ts";
+import { fail } from "./exit.ts";
 
 const FLUSH_MS = 1_000;
 
+/** Runs a daemon until the process ends. `read` reads its configuration, now and at every reload. */
+export async function runDaemon(
+  read: () => LoadResult,
+  started: (daemon: Daemon) => void = () => {},
+): Promise<void> {
+  const configuration = read();
+  if (!configuration.ok) {
+    for (const problem of configuration.problems) process.stderr.write(`${formatProblem(problem)}\n`);
+    process.exitCode = EXIT_CODE.configuration;
+    return;
+  }
+  const log = createLog(configuration.settings.log);
+  for (const warning of configuration.warnings) log.warn({ at: formatProblem(warning) }, "configuration");
+  try {
+    const daemon = await startDaemon({ configuration, read, log });
+    started(daemon);
+    await live(daemon, log);
+  } catch (error) {
+    fail(error);
+    // What was opened is closed; a thread that hangs must not keep a daemon that isn't one.
+    process.exit();
+  }
+}
+
 /** Ends the process; resolves never. */
-export async function live(daemon: Daemon, log: Logger): Promise<never> {
+async function live(daemon: Daemon, log: Logger): Promise<never> {
   const code = await new Promise<number>((resolve) => {
     let stopping = false;
     const stop = (signal: NodeJS.Signals) => {

@@ -1,13 +1,8 @@
 /** `leat run`: the daemon, until it is told to stop. */
 import type { Command } from "commander";
-import { formatProblem } from "../config/load.ts";
 import { type SettingOption, settingOptions } from "../config/settings.ts";
-import { startDaemon } from "../daemon.ts";
-import { EXIT_CODE } from "../errors.ts";
-import { createLog } from "../log.ts";
 import { readConfiguration } from "./configuration.ts";
-import { fail } from "./exit.ts";
-import { live } from "./lifetime.ts";
+import { runDaemon } from "./lifetime.ts";
 
 interface RunOptions {
   readonly config?: string[];
@@ -35,7 +30,8 @@ export function runCommand(program: Command): void {
         "  LEAT_ADMIN_TOKEN=… leat run --admin 0.0.0.0:8081",
     )
     .action(async (options: RunOptions) => {
-      await run(options.config ?? [], settingArguments(options));
+      const args = settingArguments(options);
+      await runDaemon(() => readConfiguration(options.config ?? [], { args }));
     });
 }
 
@@ -45,24 +41,4 @@ function settingArguments(options: RunOptions): string[] {
     const value = options[argument.replace(/-(.)/g, (_dash, letter: string) => letter.toUpperCase())];
     return typeof value === "string" ? [`--${argument}=${value}`] : [];
   });
-}
-
-async function run(paths: readonly string[], args: readonly string[]): Promise<void> {
-  const read = () => readConfiguration(paths, { args });
-  const configuration = read();
-  if (!configuration.ok) {
-    for (const problem of configuration.problems) process.stderr.write(`${formatProblem(problem)}\n`);
-    process.exitCode = EXIT_CODE.configuration;
-    return;
-  }
-  const log = createLog(configuration.settings.log);
-  for (const warning of configuration.warnings) log.warn({ at: formatProblem(warning) }, "configuration");
-  try {
-    const daemon = await startDaemon({ configuration, read, log });
-    await live(daemon, log);
-  } catch (error) {
-    fail(error);
-    // What was opened is closed; a thread that hangs must not keep a daemon that isn't one.
-    process.exit();
-  }
 }
