@@ -18,7 +18,8 @@ export function checkWhole(
   checkEndpoints(reader, endpoints);
   if (settings) warnOfFeeding(reader, ends.sinks, endpoints, settings.server.listen);
   warnOfRounds(reader, ends.sinks, routes);
-  warnOfUnused(reader, ends, routes);
+  // Where something is wrong, what nobody names may be what a wrong name was meant to be.
+  if (!reader.problems.failed) warnOfUnused(reader, ends, routes);
 }
 
 /** `from: billing` couldn't tell which of the two is meant. */

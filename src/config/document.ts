@@ -127,8 +127,7 @@ class YamlFile implements SourceFile {
     const { errors, warnings } = this.#document;
     for (const { code, pos } of errors) {
       if (code !== "DUPLICATE_KEY") continue;
-      const line = this.#text.slice(pos[0], pos[1]);
-      const key = /^[\w.-]+(?=\s*:|$)/.exec(line)?.[0] ?? /^[\w.-]+/.exec(line)?.[0];
+      const key = /[\w.-]+/y.exec(this.#text.slice(pos[0], pos[0] + 100))?.[0];
       problems.error(
         this.#at(pos[0]),
         `the key ${key ? `"${key}" ` : ""}stands twice in one map`,
@@ -168,7 +167,7 @@ class YamlFile implements SourceFile {
       },
       Pair: (_key, pair, ancestors) => {
         const { key, value } = pair as Pair<Node, Node | null>;
-        if (isScalar(key) && key.value === "<<" && !this.#mergeable(value)) {
+        if (isMergeKey(key) && !this.#mergeable(value)) {
           fail(key, "<< takes a map, or an alias of one", null);
         }
         if (!isCollection(key)) return;
@@ -217,9 +216,8 @@ class YamlFile implements SourceFile {
   #pairOf(map: YAMLMap, name: string | number): Pair | undefined {
     let merged: Pair | undefined;
     for (const pair of map.items) {
-      if (!isScalar(pair.key)) continue;
-      if (String(pair.key.value) === String(name)) return pair;
-      if (pair.key.value !== "<<") continue;
+      if (isScalar(pair.key) && String(pair.key.value) === String(name)) return pair;
+      if (!isMergeKey(pair.key)) continue;
       const sources = isSeq(pair.value) ? pair.value.items : [pair.value];
       for (const source of sources) {
         const target = isAlias(source) ? (source as Alias).resolve(this.#document) : source;
@@ -233,6 +231,12 @@ class YamlFile implements SourceFile {
     const { line, col } = this.#lines.linePos(offset);
     return { file: this.file, line: Math.max(line, 1), column: Math.max(col, 1) };
   }
+}
+
+/** `<<`: the parser makes a symbol of it where it merges. */
+function isMergeKey(key: unknown): boolean {
+  if (!isScalar(key)) return false;
+  return key.value === "<<" || (typeof key.value === "symbol" && key.value.description === "<<");
 }
 
 /** The path of a node from its ancestors as `visit` hands them out. */
@@ -274,6 +278,10 @@ function describe(code: string, message: string): string {
       return "not valid YAML: something stands here that can't (a missing quote, comma or bracket before it?)";
     case "BAD_DQ_ESCAPE":
       return "not valid YAML: an escape after \\ that double quotes don't know";
+    case "MISSING_CHAR":
+      return message.includes("quote")
+        ? "not valid YAML: a quote is not closed"
+        : `not valid YAML: ${lowerFirst(message)}`;
     case "BAD_ALIAS":
       return "not valid YAML: a malformed alias";
     default:

@@ -68,7 +68,6 @@ class Explanation {
     else if (issue.code === "custom") this.#custom(issue.message, issue.params);
     else if (issue.code === "invalid_union" && issue.errors.length === 0) this.#unknownWord();
     else if (issue.code === "invalid_union") this.#union(issue.errors);
-    else if (issue.code === "invalid_key") this.#error("is not a name", NAME_REMEDY, "key");
     else if (issue.code === "too_small" && (this.#value === "" || isEmptyList(this.#value))) {
       this.#error(`${dotted(this.#path)}: is empty`, this.#example());
     } else this.#notWhatIsExpected();
@@ -93,7 +92,7 @@ class Explanation {
       if (this.#merged.isBroken([...this.#path, key])) continue;
       const place = this.#merged.place([...this.#path, key], "key");
       const where = this.#path.length === 0 ? "" : `${dotted(this.#path)}: `;
-      this.#problems.error(place, `${where}unknown key "${key}"`, suggest(key, unused));
+      this.#problems.error(place, `${where}unknown key "${key}"`, suggest(key, unused, known));
     }
   }
 
@@ -167,19 +166,23 @@ class Explanation {
     const near =
       words && typeof this.#value === "string" && this.#shown() ? suggest(this.#value, words) : null;
     const remedy = near?.startsWith("did you mean") ? near : this.#example();
-    this.#error(`${dotted(this.#path)}: ${this.#named()} is not ${wanted}`, remedy);
+    const what =
+      this.#value === null ? `holds nothing, where it takes ${wanted}` : `${this.#named()} is not ${wanted}`;
+    this.#error(`${dotted(this.#path)}: ${what}`, remedy);
   }
 
   #example(): string | null {
     const [field] = this.#fields;
     if (!field) return null;
     const examples = alternatives(field).find((option) => option.flags.examples)?.flags.examples;
-    const numeric = typeof this.#value === "number" || typeof this.#value === "boolean";
+    const plain = typeof this.#value === "number" || typeof this.#value === "boolean";
+    if (plain && (field.flags.secret || expects(field).includes("text"))) return "put it in quotes";
+    if (typeof this.#value === "string" && choicesOf(field)?.has(this.#value))
+      return `write { type: ${this.#value} }`;
     if (examples && typeof this.#value === "number" && /^[\d.]+[a-zA-Z%]/.test(examples[0] ?? "")) {
       return `it needs a unit, such as ${orList(examples)}`;
     }
     if (examples) return `write it as ${orList(examples)}`;
-    if (numeric && expects(field).includes("text")) return "put it in quotes";
     const map = shapeOf(field.schema).length > 0 && !isMap(this.#value);
     return map ? `its keys are ${orList(shapeOf(field.schema).map(([key]) => key))}` : null;
   }
@@ -191,7 +194,6 @@ class Explanation {
       return /^\$\{[^}:]*\}$/.test(origin) ? `the value of ${origin}` : "what is filled in";
     if (Array.isArray(this.#value)) return "a list";
     if (isMap(this.#value)) return "a map";
-    if (this.#value === null) return "nothing";
     if (!this.#shown()) return "the value";
     return typeof this.#value === "string" ? JSON.stringify(this.#value) : String(this.#value);
   }
@@ -202,8 +204,6 @@ class Explanation {
     return typeof this.#value !== "string" || this.#value.length <= 60;
   }
 }
-
-const NAME_REMEDY = "a name has lower-case letters, digits, _ and -, and begins with a letter or a digit";
 
 function isEmptyList(value: unknown): boolean {
   return Array.isArray(value) && value.length === 0;

@@ -153,7 +153,8 @@ export const sizeOrShare = () =>
 // -------------------------------------------------------------------------------------------------- with a meaning
 
 /** A secret; never echoed. */
-export const secret = () => flagged(z.string().min(1), { expects: "a secret (text)", secret: true });
+export const secret = () =>
+  flagged(z.string().min(1), { expects: "a secret", examples: [`\${A_SECRET}`], secret: true });
 
 /** One secret or a list of live ones → a list. */
 export const secrets = () => oneOrList(secret());
@@ -163,7 +164,7 @@ export const NAME = /^[a-z0-9][a-z0-9_-]*$/;
 
 export const name = () =>
   flagged(z.string().regex(NAME), {
-    expects: "a name (lower-case letters, digits, _ and -, first a letter or a digit)",
+    expects: "a name",
     examples: ["billing", "eu-orders"],
   });
 
@@ -173,7 +174,7 @@ export const template = () =>
 
 /** JSONata. `${…}` is not filled in: it would be code. */
 export const expression = () =>
-  flagged(z.string().min(1), { expects: "a JSONata expression", expression: true });
+  flagged(z.string().min(1), { expects: "a JSONata expression", examples: ["body.id"], expression: true });
 
 /** Where an endpoint is found on the public listener: begins with `/`, has no trailing one, no `//`, `?` or `#`. */
 export const endpointPath = () =>

@@ -71,18 +71,19 @@ export function readFiles(files: readonly string[], problems: Problems): Merged 
 
 function readFile(file: string, problems: Problems): SourceFile | null {
   const place = { file, line: 0, column: 0 };
+  let text: string;
   try {
     const bytes = statSync(file).size;
     if (bytes > MAX_FILE_BYTES) {
       problems.error(place, "is larger than 1 MiB", "split it: --config takes a folder, or several files");
       return null;
     }
-    const text = new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(file));
-    return parseFile(file, text, problems);
+    text = new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(file));
   } catch (error) {
     problems.error(place, error instanceof TypeError ? "is not UTF-8 text" : unreadable(error));
     return null;
   }
+  return parseFile(file, text, problems);
 }
 
 /** Puts files together: names have to be unique across them, and a section of settings stands in one. */

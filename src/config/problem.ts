@@ -45,13 +45,15 @@ export function sortProblems(problems: readonly Problem[], files: readonly strin
     );
 }
 
-/** `did you mean "verify"?` where a known word is near; else the known words, where there aren't too many. */
-export function suggest(word: string, known: readonly string[]): string | null {
-  if (known.length === 0) return null;
-  const near = closest(word, known);
+/** `did you mean "verify"?` where a word in `all` is near; else those of `known`, where there aren't too many. */
+export function suggest(word: string, known: readonly string[], all = known): string | null {
+  if (all.length === 0) return null;
+  const near = closest(word, all);
   const far = Math.max(1, Math.floor(Math.max(word.length, near.length) / 3));
-  if (distance(word, near) <= far || letters(word) === letters(near)) return `did you mean "${near}"?`;
-  return known.length <= 24 ? `known here: ${known.join(", ")}` : null;
+  const begins = near.length > 2 && (word.startsWith(near) || near.startsWith(word));
+  if (begins || distance(word, near) <= far || letters(word) === letters(near))
+    return `did you mean "${near}"?`;
+  return known.length > 0 && known.length <= 24 ? `known here: ${known.join(", ")}` : null;
 }
 
 /** Two letters changed places are the commonest slip, and two steps apart to Levenshtein. */

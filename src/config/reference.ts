@@ -11,7 +11,14 @@ import type { SinkType, SourceType } from "../component.ts";
 import { sinkTypes, sourceTypes } from "../components.ts";
 import { object } from "./fields.ts";
 import { policyFields } from "./policy.ts";
-import { type Components, fileSchema, retentionSchema, sinkFieldsOf, sourceFields } from "./schema.ts";
+import {
+  anyTargetSchema,
+  type Components,
+  retentionSchema,
+  routeSchema,
+  sinkFieldsOf,
+  sourceFields,
+} from "./schema.ts";
 import { settingOptions, settingsFields } from "./settings.ts";
 import { alternatives, choicesOf, expects, type Field, fieldOf, shapeOf } from "./walk.ts";
 
@@ -24,7 +31,7 @@ export function referencePages(components: Components): Map<string, string> {
     ["settings.md", settingsPage()],
     ["sources.md", sourcesPage(components.sources)],
     ["sinks.md", sinksPage(components.sinks)],
-    ["routes.md", routesPage(components)],
+    ["routes.md", routesPage(components.sinks)],
   ]);
 }
 
@@ -62,27 +69,19 @@ function sinksPage(types: readonly SinkType[]): string {
       const policy = new Set(Object.keys(policyFields));
       const extra = Object.entries(sinkFieldsOf(type)).filter(([key]) => !policy.has(key));
       const templates = type.templates.map((key) => `\`${key}\``).join(", ");
-      const may = templates === "" ? "" : `\n\nMay stand in a route's \`to\` instead: ${templates}.`;
+      const may = templates === "" ? "" : `May stand in a route's \`to\` instead: ${templates}.\n\n`;
       const tables = fieldTables(type.schema, extra);
-      return `## ${type.type}\n\nA ${type.kind === "pushed" ? "pushed sink" : "stream"}. ${sentence(type.description)}\n\n${tables}${may}`;
+      return `## ${type.type}\n\nA ${type.kind === "pushed" ? "pushed sink" : "stream"}. ${sentence(type.description)}\n\n${may}${tables}`;
     }),
   ]);
 }
 
-function routesPage(components: Components): string {
-  const routes = shapeOf(fileSchema(components)).find(([key]) => key === "routes")?.[1] as z.core.$ZodType;
-  const route = recordOf(routes);
-  const to = shapeOf(route).find(([key]) => key === "to")?.[1] as z.core.$ZodType;
-  const target = alternatives(fieldOf(to)).find((field) => shapeOf(field.schema).length > 0) as Field;
+function routesPage(sinks: readonly SinkType[]): string {
   return page("Routes", [
     "Which events go where. A route's name is its key under `routes`.",
-    `## A route\n\n${fieldTables(route)}`,
-    `## A target in to\n\nA sink's name, or a map of these:\n\n${fieldTables(target.schema)}`,
+    `## A route\n\n${fieldTables(routeSchema)}`,
+    `## A target in to\n\nA sink's name, or a map of these; those that the sink's type has.\n\n${fieldTables(anyTargetSchema(sinks))}`,
   ]);
-}
-
-function recordOf(schema: z.core.$ZodType): z.core.$ZodType {
-  return (fieldOf(schema).schema as z.ZodRecord).valueType;
 }
 
 function page(title: string, parts: readonly string[]): string {
@@ -164,10 +163,12 @@ function cell(text: string): string {
   return text.replaceAll("|", "\\|").replaceAll("\n", " ");
 }
 
-/** Descriptions come with and without their full stop. */
+/** Descriptions come with and without a capital and a full stop; one that explains a word (`key: …`) keeps it as it is. */
 export function sentence(description: string | null): string {
   if (!description) return "";
-  const text = description.charAt(0).toUpperCase() + description.slice(1);
+  const text = /^\w+:/.test(description)
+    ? description
+    : description.charAt(0).toUpperCase() + description.slice(1);
   return /[.!?]$/.test(text) ? text : `${text}.`;
 }
 

@@ -89,6 +89,13 @@ const transform = () => {
   return schema;
 };
 
+/** The name of something that is looked up: whether it's there is checked where all names are known. */
+const nameOf = (what: string, examples: readonly string[]) => {
+  const schema = z.string().min(1);
+  flags.add(schema, { expects: `the name of a ${what}`, examples });
+  return schema;
+};
+
 const match = () => {
   const schema = z.record(z.string(), z.unknown());
   flags.add(schema, {
@@ -120,10 +127,10 @@ const was = () => {
 
 /** What every target has; `templates` and a pushed sink's `retry` come beside it. */
 const targetFields = {
-  sink: name().describe("The sink"),
+  sink: nameOf("sink", ["billing"]).describe("The sink"),
   as: name()
     .optional()
-    .describe("The last part of the subscription's name, where a route names one sink twice"),
+    .describe("The last part of the subscription's name; needed where a route names one sink twice"),
   was: was().optional().describe("The former name of the subscription, whose place it takes over"),
   start: start().default("now").describe("Where a new subscription begins: now, beginning, or a time"),
   transform: transform().optional().describe("In place of the route's"),
@@ -152,13 +159,15 @@ export function targetSchema(type: SinkType) {
 }
 
 /** A target as a map, for a sink of any type: for the JSON Schema and the reference. */
-function anyTargetSchema(sinks: readonly SinkType[]) {
+export function anyTargetSchema(sinks: readonly SinkType[]) {
   return object({ ...targetFields, ...retryField, ...Object.assign({}, ...sinks.map(templateFieldsOf)) });
 }
 
 export function routeFields(to: z.ZodType) {
   return {
-    from: oneOrList(name()).describe("One or more sources, sinks that give something back, or leat"),
+    from: oneOrList(nameOf("source", ["stripe", "[stripe, github]"])).describe(
+      "One or more sources, sinks that give something back, or leat",
+    ),
     match: match()
       .optional()
       .describe("Which events: a path in each key; a literal, glob, list or operators in each value"),
@@ -170,8 +179,14 @@ export function routeFields(to: z.ZodType) {
   };
 }
 
+const anyTo = () => {
+  const schema = z.unknown();
+  flags.add(schema, { expects: "a sink's name, a map, or a list of them" });
+  return schema.describe("One or more sinks");
+};
+
 /** A route whose `to` is looked at apart, since its fields depend on the sinks it names. */
-export const routeSchema = object(routeFields(z.unknown()));
+export const routeSchema = object(routeFields(anyTo()));
 
 // ---------------------------------------------------------------------------------------------------------- the whole
 
@@ -192,7 +207,9 @@ const named = (schema: z.ZodType) => z.record(z.string().regex(NAME), schema).de
 
 export function fileSchema(components: Components) {
   const target = anyTargetSchema(components.sinks);
-  const to = oneOrList(z.union([name(), target])).describe("One or more sinks, by name or as a map");
+  const to = oneOrList(z.union([nameOf("sink", ["billing"]), target])).describe(
+    "One or more sinks, by name or as a map",
+  );
   return object({
     ...settingsFields,
     retention: retentionSchema,

@@ -72,7 +72,7 @@ function fields(schema: z.core.$ZodType, given: Given, indent: string): string[]
     const field = shape.find(([name]) => name === key)?.[1];
     const choices = field && choicesOf(fieldOf(field));
     const open = choices ? ` One of: ${[...choices.keys()].join(", ")}.` : "";
-    const told = key === "to" ? "One or more sinks." : sentence(field ? fieldOf(field).description : null);
+    const told = sentence(field ? fieldOf(field).description : null);
     return [...comment(`${told}${open}`, indent), `${indent}${key}: ${value}`];
   });
   const rest = shape.filter(([key]) => !Object.hasOwn(given, key));
@@ -81,10 +81,7 @@ function fields(schema: z.core.$ZodType, given: Given, indent: string): string[]
 
 /** A field as it would be written, commented out; a nested map on one line, since its fields have their own pages. */
 function commented(key: string, field: Field, indent: string): string[] {
-  return [
-    ...comment(sentence(field.description), `${indent}# `.slice(0, -2)),
-    `${indent}# ${key}: ${sample(field)}`,
-  ];
+  return [...comment(sentence(field.description), indent), `${indent}# ${key}: ${sample(field)}`];
 }
 
 /** The default, or an example, or what it takes. */

@@ -212,8 +212,11 @@ export function expects(field: Field): string {
     case "object":
     case "record":
       return "a map";
-    case "array":
-      return "a list";
+    case "array": {
+      const item = fieldOf(def.element);
+      const plain = alternatives(item).length === 1 && kindsOf([item]).has("map");
+      return plain ? "a list of maps" : `a list, each ${expects(item)}`;
+    }
     case "boolean":
       return "true or false";
     case "number":
