@@ -6,7 +6,7 @@
  * - `limit`: it would take more memory than an expression may.
  * - `timeout`: it ran for too long, also in the worker.
  * - `memory`: it ran the worker out of memory.
- * - `stopped`: Leat is stopping.
+ * - `stopped`: Leat is stopping, or has no thread for it: not the expression's fault, and not the event's.
  */
 export type EvaluationFault = "expression" | "result" | "limit" | "timeout" | "memory" | "stopped";
 

@@ -24,11 +24,13 @@ export type Answer =
   | { readonly id: number; readonly fault: EvaluationFault; readonly message: string };
 
 interface Job {
-  readonly question: Question;
+  readonly id: number;
+  readonly source: string;
+  readonly scope: object;
   readonly resolve: (value: Json | undefined) => void;
   readonly reject: (error: EvaluationError) => void;
-  /** It has run a worker out of memory once already. */
-  ranOut: boolean;
+  /** A worker died of it, or beside it, once already. */
+  wasLost: boolean;
 }
 
 /**
@@ -38,8 +40,9 @@ interface Job {
 const KILL_AFTER_MS = 500;
 /** Room for an event of 16 MiB, decoded. */
 const MEMORY_MIB = 256;
-/** Waiting evaluations; more means that the worker can't keep up, and their events are better retried later. */
-const MAX_WAITING = 10_000;
+/** A worker that doesn't start (no memory, no thread to be had) may do so soon; what waits is failed after so many. */
+const MAX_STARTS = 5;
+const RESTART_AFTER_MS = 1_000;
 
 const file = new URL(
   `./expression-worker${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`,
@@ -52,23 +55,14 @@ class Isolation {
   #ready = false;
   #job: Job | null = null;
   #timer: NodeJS.Timeout | undefined;
+  /** Starts in a row that came to nothing. */
+  #failedStarts = 0;
   #lastId = 0;
 
   evaluate(source: string, scope: object): Promise<Json | undefined> {
     return new Promise((resolve, reject) => {
-      if (this.#waiting.length >= MAX_WAITING) {
-        reject(new EvaluationError("stopped", `${MAX_WAITING} evaluations wait for the expression worker`));
-        return;
-      }
       this.#lastId += 1;
-      let parcel: Parcel;
-      try {
-        parcel = pack(scope);
-      } catch (error) {
-        reject(new EvaluationError("expression", "what it would look at can't be copied", error));
-        return;
-      }
-      this.#waiting.push({ question: { id: this.#lastId, source, parcel }, resolve, reject, ranOut: false });
+      this.#waiting.push({ id: this.#lastId, source, scope, resolve, reject, wasLost: false });
       this.#next();
     });
   }
@@ -83,7 +77,7 @@ class Isolation {
   }
 
   #next(): void {
-    if (this.#worker === null) this.#start();
+    if (this.#worker === null && this.#waiting.length > 0) this.#start();
     if (!this.#ready || this.#job !== null) return;
     const job = this.#waiting.shift();
     if (job === undefined) {
@@ -91,9 +85,15 @@ class Isolation {
       this.#worker?.unref();
       return;
     }
+    try {
+      this.#worker?.postMessage({ id: job.id, source: job.source, parcel: pack(job.scope) });
+    } catch (error) {
+      job.reject(new EvaluationError("expression", "what it would look at can't be copied", error));
+      this.#next();
+      return;
+    }
     this.#job = job;
     this.#worker?.ref();
-    this.#worker?.postMessage(job.question);
     this.#timer = setTimeout(() => {
       // Had this thread been busy itself, the answer may be here, only not read yet: once round the event loop first.
       setImmediate(() => {
@@ -115,8 +115,10 @@ class Isolation {
     let startFailure: unknown;
     worker.on("message", (message: "ready" | Answer) => {
       if (worker !== this.#worker) return;
-      if (message === "ready") this.#ready = true;
-      else this.#settle(message);
+      if (message === "ready") {
+        this.#ready = true;
+        this.#failedStarts = 0;
+      } else this.#settle(message);
       this.#next();
     });
     worker.on("error", (error) => {
@@ -129,7 +131,7 @@ class Isolation {
 
   #settle(answer: Answer): void {
     const job = this.#job;
-    if (job?.question.id !== answer.id) return;
+    if (job?.id !== answer.id) return;
     clearTimeout(this.#timer);
     this.#job = null;
     if ("fault" in answer) job.reject(new EvaluationError(answer.fault, answer.message));
@@ -147,18 +149,25 @@ class Isolation {
   #died(error: unknown): void {
     const [job, started] = [this.#job, this.#ready];
     this.#forget();
-    const memory = error instanceof Error && "code" in error && error.code === "ERR_WORKER_OUT_OF_MEMORY";
-    const failure = memory
-      ? new EvaluationError("memory", `it took more than ${MEMORY_MIB} MiB of memory`, error)
-      : new EvaluationError("stopped", "the expression worker ended", error);
-    if (job !== null && memory && !job.ranOut) {
+    if (job !== null && !job.wasLost) {
       // What it died of may be what an earlier one left behind: only in a worker of its own is it sure.
-      job.ranOut = true;
+      job.wasLost = true;
       this.#waiting.unshift(job);
-    } else job?.reject(failure);
-    // One that can't even start won't the next time either: those that wait must not wait for ever.
-    if (!started) for (const waiting of this.#waiting.splice(0)) waiting.reject(failure);
-    if (this.#waiting.length > 0) this.#next();
+    } else job?.reject(deathOf(error));
+    if (this.#waiting.length === 0) return;
+    if (started) this.#next();
+    else this.#startFailed(error);
+  }
+
+  #startFailed(error: unknown): void {
+    this.#failedStarts += 1;
+    if (this.#failedStarts < MAX_STARTS) {
+      this.#timer = setTimeout(() => this.#next(), RESTART_AFTER_MS);
+      return;
+    }
+    this.#failedStarts = 0;
+    const failure = new EvaluationError("stopped", "the expression worker doesn't start", error);
+    for (const job of this.#waiting.splice(0)) job.reject(failure);
   }
 
   #forget(): void {
@@ -167,6 +176,13 @@ class Isolation {
     this.#ready = false;
     this.#job = null;
   }
+}
+
+function deathOf(error: unknown): EvaluationError {
+  const memory = error instanceof Error && "code" in error && error.code === "ERR_WORKER_OUT_OF_MEMORY";
+  return memory
+    ? new EvaluationError("memory", `it took more than ${MEMORY_MIB} MiB of memory`, error)
+    : new EvaluationError("expression", "the thread it ran in ended", error);
 }
 
 const isolation = new Isolation();

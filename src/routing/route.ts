@@ -1,4 +1,5 @@
 /** A route to one of its sinks: what becomes of an event on it, decided without I/O. */
+import { LeatError } from "../errors.ts";
 import { type Event, MAX_HOPS } from "../event.ts";
 import type { Decode, RoutePlan, TargetPlan } from "../plan.ts";
 import { compileExpression, type Expression } from "./expression.ts";
@@ -33,7 +34,8 @@ export type Prepared =
 export interface CompiledTarget {
   /**
    * What one attempt sends, evaluated anew from the event (J8): at once where nothing needs JSONata, else as a promise.
-   * Neither throws for what an event can cause. `cause` is the delivered event that this one answers, null where it
+   * Neither throws for what an event can cause; while Leat stops they may with a LeatError of kind `unavailable`, which
+   * is no outcome: the lease goes back. `cause` is the delivered event that this one answers, null where it
    * has none.
    */
   prepare(event: Event, cause: Event | null): Awaitable<Prepared>;
@@ -211,6 +213,9 @@ function jsonText(value: Json, source: string): string {
 
 function dead(error: unknown): Prepared {
   if (!(error instanceof RenderError)) throw error;
+  if (error.code === "stopped") {
+    throw new LeatError("unavailable", "expressions_stopped", error.message, { cause: error });
+  }
   const { code, expression, path, message } = error;
   return { result: "dead", error: code, expression, path, message };
 }
