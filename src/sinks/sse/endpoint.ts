@@ -60,8 +60,8 @@ export interface SseOptions {
   readonly channels: readonly string[];
   readonly format: SseFormat;
   readonly heartbeatMs: number;
-  /** How far back a reader begins that names no position. */
-  readonly onConnectMs: number;
+  /** Where a reader begins that names no position, at most where it is now; absent: there. */
+  readonly begin?: () => Promise<Seq>;
   readonly maxBuffer: number;
   readonly maxReaders: number;
   readonly history: StreamHistory;
@@ -266,11 +266,11 @@ export class SseEndpoint implements HttpEndpoint {
   }
 
   async #resolve(asked: Asked): Promise<{ position: Seq; gap: Gap | null }> {
-    const { history, committed, onConnectMs, clock } = this.#options;
-    if (asked === null && onConnectMs === 0) return { position: this.#feed.published, gap: null };
+    const { history, committed, begin } = this.#options;
+    if (asked === null && !begin) return { position: this.#feed.published, gap: null };
+    const since = asked === null && begin ? await begin() : 0;
     const bounds = await history.bounds();
     if (asked === null) {
-      const since = await history.seqAt(clock.wall() - onConnectMs);
       return { position: Math.min(Math.max(since, bounds.oldest), this.#feed.published), gap: null };
     }
     const newest = Math.max(bounds.newest, this.#feed.published);

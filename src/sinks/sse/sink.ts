@@ -90,6 +90,7 @@ class SseSink implements StreamSink, HasStreamMetrics {
   readonly #endpoint: SseEndpoint;
 
   constructor(config: SseConfig, { index, committed, clock, log }: StreamHost) {
+    const { on_connect: onConnect } = config.history;
     this.#endpoint = new SseEndpoint({
       path: config.path,
       origins: config.origins ?? [],
@@ -97,7 +98,7 @@ class SseSink implements StreamSink, HasStreamMetrics {
       channels: config.channels.map((entry) => (typeof entry === "string" ? entry : entry.name)),
       format: { event: config.event, envelope: config.envelope },
       heartbeatMs: config.heartbeat,
-      onConnectMs: config.history.on_connect,
+      ...(onConnect > 0 && { begin: () => index.seqAt(clock.wall() - onConnect) }),
       maxBuffer: config.max_buffer,
       maxReaders: config.max_readers,
       history: index,
