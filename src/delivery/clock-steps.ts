@@ -14,7 +14,8 @@ const KEPT = 100;
 
 export class ClockSteps {
   readonly #clock: Clock;
-  readonly #steps: { before: number; size: number }[] = [];
+  /** Times up to `until` are surely from before the step. */
+  readonly #steps: { readonly until: number; readonly size: number }[] = [];
   #wall: number;
   #monotonic: number;
 
@@ -30,7 +31,7 @@ export class ClockSteps {
     const monotonic = this.#clock.monotonic();
     const size = wall - this.#wall - (monotonic - this.#monotonic);
     if (Math.abs(size) > STEP_MS) {
-      this.#steps.push({ before: this.#wall, size });
+      this.#steps.push({ until: Math.min(this.#wall, wall - 1), size });
       if (this.#steps.length > KEPT) this.#steps.shift();
     }
     this.#wall = wall;
@@ -41,10 +42,8 @@ export class ClockSteps {
   /** Milliseconds since `at`, a time by the wall clock that `now` gave. Never negative. */
   since(at: number): number {
     let age = this.now() - at;
-    for (const step of this.#steps) {
-      // Of a step back, times before it lie above `before` as well; they only come out younger.
-      if (at <= step.before) age -= step.size;
-    }
+    // A time that a step back made ambiguous is taken for the later one: it only comes out younger.
+    for (const step of this.#steps) if (at <= step.until) age -= step.size;
     return Math.max(0, age);
   }
 }

@@ -12,7 +12,7 @@ import type { DeliveryObserver, PushedTarget, StreamTarget } from "./target.ts";
 import { Worker, type WorkerTools } from "./worker.ts";
 
 export interface DeliveryOptions {
-  readonly ledger: Ledger;
+  readonly ledger: Pick<Ledger, "subscription" | "sinkState" | "setSinkState">;
   readonly streams: StreamIndex;
   readonly clock: Clock;
   readonly chance: Chance;
@@ -21,7 +21,7 @@ export interface DeliveryOptions {
 }
 
 export class Delivery {
-  readonly #ledger: Ledger;
+  readonly #ledger: DeliveryOptions["ledger"];
   readonly #streams: StreamIndex;
   readonly #tools: WorkerTools;
   readonly #gates = new Map<string, Gate>();

@@ -61,4 +61,9 @@ export interface DeliveryObserver {
   undeliverable(route: string, sink: string, error: string): void;
 }
 
-export const noObserver: DeliveryObserver = { attempt() {}, delivered() {}, filtered() {}, undeliverable() {} };
+export const noObserver: DeliveryObserver = {
+  attempt() {},
+  delivered() {},
+  filtered() {},
+  undeliverable() {},
+};
