@@ -11,6 +11,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { adminEndpoints } from "./admin/endpoints.ts";
 import { createMetrics, type Metrics } from "./admin/metrics.ts";
 import { formatProblem, type LoadResult } from "./config/load.ts";
+import { type Console, createConsole } from "./console/console.ts";
 import { type Assembly, assemble, type Difference, difference, endpointsOf } from "./daemon/assembly.ts";
 import type { DaemonFace, Phase, Readiness, ReloadResult, SinkStatus } from "./daemon/face.ts";
 import { createHosts, type Hosts } from "./daemon/hosts.ts";
@@ -72,6 +73,7 @@ export class Daemon implements DaemonFace {
   readonly #delivery: Delivery;
   readonly #public: Listener;
   readonly #admin: Listener;
+  readonly #console: Console;
   readonly #stopTrimming: () => void;
   #settings: Settings;
   #assembly: Assembly | null = null;
@@ -102,13 +104,14 @@ export class Daemon implements DaemonFace {
     });
     this.#public = createListener({ address: settings.server.listen, log });
     this.#admin = createListener({ address: settings.server.admin, log });
+    this.#console = createConsole({ log: journal.log, clock, logger: log.child({ part: "page" }) });
     this.#stopTrimming = retainStreams(() => this.#assembly, journal.streams, clock, log);
   }
 
   // ------------------------------------------------------------------------------------------------ start and reload
 
   async start(plan: Plan): Promise<void> {
-    this.#admin.setEndpoints(adminEndpoints(this, this.#metrics, { endpoints: [], login: "" }));
+    this.#admin.setEndpoints(adminEndpoints(this, this.#metrics, this.#console));
     await this.#admin.start();
     await this.#takeOver(plan);
     await this.#public.start();
@@ -207,6 +210,7 @@ export class Daemon implements DaemonFace {
     this.#stopTrimming();
     await this.#delivery.stop(0);
     await this.#public.stop(0);
+    await this.#console.stop();
     await stopIsolation();
     await this.journal.close();
     this.#phase = "stopped";

@@ -4,20 +4,19 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { HttpEndpoint } from "../component.ts";
+import type { Console } from "../console/console.ts";
 import type { DaemonFace } from "../daemon/face.ts";
 import { type Access, createAccess, type Denial } from "./access.ts";
-import { answerError, readBody } from "./answer.ts";
+import { answerError, answerThrown, readBody } from "./answer.ts";
 import { answerApi } from "./api.ts";
 import { answerHealth, answerReadiness } from "./health.ts";
 import type { Metrics } from "./metrics.ts";
 
-/** The page and what it reads, served behind the token; the login page behind the Host's check alone. */
-export interface Page {
-  readonly endpoints: readonly HttpEndpoint[];
-  readonly login: string;
-}
-
-export function adminEndpoints(daemon: DaemonFace, metrics: Metrics, page: Page): HttpEndpoint[] {
+export function adminEndpoints(
+  daemon: DaemonFace,
+  metrics: Metrics,
+  page: Pick<Console, "endpoints" | "login">,
+): HttpEndpoint[] {
   const access = createAccess(daemon.server, daemon.clock);
   const api: HttpEndpoint = {
     path: "/api",
@@ -84,7 +83,7 @@ function loginEndpoint(access: Access, form: string): HttpEndpoint {
     path: "/login",
     subtree: false,
     async handle(request, response) {
-      protect(response);
+      protect(response, FORM);
       const denial = access.host(request) ?? (isRead(request) ? null : access.change(request, "form"));
       if (denial !== null) {
         deny(response, denial);
@@ -95,7 +94,12 @@ function loginEndpoint(access: Access, form: string): HttpEndpoint {
         response.end(form);
         return;
       }
-      const result = access.login(request, tokenIn(request, await readBody(request, response)));
+      const body = await readBody(request, response).catch((error: unknown) => {
+        answerThrown(response, error);
+        return null;
+      });
+      if (body === null) return;
+      const result = access.login(request, tokenIn(request, body));
       if ("cookie" in result) {
         response.setHeader("set-cookie", result.cookie);
         redirect(response, "/");
@@ -138,13 +142,15 @@ function deny(response: ServerResponse, denial: Denial): void {
   answerError(response, status, { code, message, hint });
 }
 
-/** The page is one file with its script and style in it, talks to this listener alone, and is framed by nobody. */
-function protect(response: ServerResponse): void {
-  response.setHeader(
-    "content-security-policy",
-    "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
-      "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
-  );
+const NOTHING_RUNS = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/** The login form has its style and script in it, and nothing of anybody else's. */
+const FORM =
+  "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; base-uri 'none'; " +
+  "form-action 'self'; frame-ancestors 'none'";
+
+/** For every answer; the page sets a policy of its own over it. */
+function protect(response: ServerResponse, policy = NOTHING_RUNS): void {
+  response.setHeader("content-security-policy", policy);
   response.setHeader("x-content-type-options", "nosniff");
   response.setHeader("referrer-policy", "no-referrer");
   response.setHeader("x-frame-options", "DENY");

@@ -1,0 +1,156 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { postJson, startForTest } from "../daemon/running.ts";
+import { makeReceiver } from "../e2e/daemon.ts";
+import { waitFor } from "../wait-for.ts";
+
+interface Sample {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
+
+/** Prometheus' text format 0.0.4, strictly: a line that fits nothing fails the test. */
+function parse(text: string): { samples: Sample[]; types: Map<string, string> } {
+  const samples: Sample[] = [];
+  const types = new Map<string, string>();
+  assert.ok(text.endsWith("\n"));
+  for (const line of text.split("\n")) {
+    if (line === "" || line.startsWith("# HELP ")) continue;
+    const type = /^# TYPE (\S+) (counter|gauge|histogram)$/.exec(line);
+    if (type !== null) {
+      assert.ok(!types.has(type[1] as string), `${type[1]} is there twice`);
+      types.set(type[1] as string, type[2] as string);
+      continue;
+    }
+    const found = /^([a-z_][a-z0-9_]*)(?:\{(.*)\})? (-?[0-9.e+-]+|NaN|\+Inf)$/.exec(line);
+    assert.ok(found, `not a sample: ${line}`);
+    const labels = [...(found[2] ?? "").matchAll(/([a-z_]+)="((?:[^"\\]|\\.)*)"/g)];
+    samples.push({
+      name: found[1] as string,
+      labels: Object.fromEntries(labels.map(([, name, value]) => [name, value])),
+      value: Number(found[3]),
+    });
+  }
+  return { samples, types };
+}
+
+async function scrape(admin: string) {
+  const response = await fetch(`${admin}/metrics`);
+  assert.match(response.headers.get("content-type") ?? "", /^text\/plain; version=0\.0\.4/);
+  return parse(await response.text());
+}
+
+/** J3: what doesn't add up, by route and sink; and how many accounts were looked at. */
+function imbalances(samples: readonly Sample[], prefix: "leat_" | "leat_replays_") {
+  const sums = new Map<string, { accepted: number; parts: number; states: number }>();
+  for (const { name, labels, value } of samples) {
+    const account = `${labels.route} → ${labels.sink}`;
+    const sum = sums.get(account) ?? { accepted: 0, parts: 0, states: 0 };
+    if (name === `${prefix}accepted_total`) sum.accepted += value;
+    else if (name === `${prefix}settled_total` || name === `${prefix}unsettled`) {
+      sum.parts += value;
+      sum.states++;
+    } else continue;
+    sums.set(account, sum);
+  }
+  const wrong = [...sums].filter(([, { accepted, parts }]) => accepted !== parts);
+  return { wrong, accounts: sums.size, states: [...sums.values()].map(({ states }) => states) };
+}
+
+const KNOWN_LABELS = new Set(["source", "route", "sink", "outcome", "reason", "le", "version", "node"]);
+
+test("metrics parse, are named leat_…, and have no label whose values others choose", async (t) => {
+  const { url, admin } = await startForTest(
+    t,
+    `
+sources: { in: { type: webhook, path: /in, verify: { type: none } } }
+sinks: { live: { type: sse, path: /events, auth: { type: none } } }
+routes: { all: { from: in, to: live } }
+`,
+  );
+  assert.equal((await postJson(`${url}/in`, { n: 1 })).status, 200);
+  const { samples, types } = await scrape(admin);
+  for (const { name, labels } of samples) {
+    assert.match(name, /^leat_/);
+    for (const label of Object.keys(labels)) assert.ok(KNOWN_LABELS.has(label), `${name} has ${label}`);
+  }
+  for (const [name, type] of types) {
+    if (type === "counter") assert.match(name, /_total$/);
+  }
+  const value = (name: string) => samples.find((sample) => sample.name === name)?.value;
+  assert.equal(value("leat_build_info"), 1);
+  assert.equal(value("leat_ready"), 1);
+  assert.equal(value("leat_config_reload_success"), 1);
+  assert.equal(samples.find(({ name }) => name === "leat_received_total")?.labels.source, "in");
+  const buckets = samples.filter(({ name }) => name === "leat_commit_seconds_bucket");
+  assert.ok(buckets.length > 3);
+  const counts = buckets.map((bucket) => bucket.value);
+  assert.deepEqual(
+    counts,
+    counts.toSorted((a, b) => a - b),
+    "the buckets are cumulative",
+  );
+  assert.equal(counts.at(-1), value("leat_commit_seconds_count"));
+});
+
+test("J3 holds in every scrape while events come in, are delivered, filtered, retried and die", async (t) => {
+  const receiver = await makeReceiver();
+  t.after(() => receiver.close());
+  let answered = 0;
+  receiver.answer = () => [200, 500, 400][answered++ % 3] ?? 200;
+  const { url, admin } = await startForTest(
+    t,
+    `
+sources: { in: { type: webhook, path: /in, verify: { type: none } } }
+sinks:
+  out: { type: webhook, url: "${receiver.url}/hook", dead_on: [400], retry: { initial: 20ms, max_wait: 50ms }, breaker: { failures: 1000 } }
+  live: { type: sse, path: /events, auth: { type: none } }
+routes:
+  all: { from: in, to: [out, live] }
+  few: { from: in, where: "body.n < 10", to: [out, live] }
+`,
+  );
+  let sending = true;
+  const sent = (async () => {
+    for (let n = 0; n < 300; n++) await postJson(`${url}/in`, { n });
+    sending = false;
+  })();
+  let scrapes = 0;
+  const check = async () => {
+    const pairs = await Promise.all([scrape(admin), scrape(admin)]);
+    for (const { samples } of pairs) {
+      for (const prefix of ["leat_", "leat_replays_"] as const) {
+        const { wrong, accounts, states } = imbalances(samples, prefix);
+        assert.deepEqual(wrong, []);
+        assert.equal(accounts, 4);
+        assert.ok(
+          states.every((count) => count === 8),
+          "all eight states are there",
+        );
+      }
+      scrapes++;
+    }
+  };
+  while (sending) await check();
+  await sent;
+  await waitFor("everything to be settled", async () => {
+    await check();
+    const { samples } = await scrape(admin);
+    const open = samples.filter(({ name, value }) => name === "leat_unsettled" && value > 0);
+    return open.length === 0;
+  });
+  const { samples } = await scrape(admin);
+  const total = (outcome: string, route: string, sink: string) =>
+    samples.find(
+      ({ name, labels }) =>
+        name === "leat_settled_total" &&
+        labels.outcome === outcome &&
+        labels.route === route &&
+        labels.sink === sink,
+    )?.value;
+  assert.equal(total("filtered", "few", "out"), 290);
+  assert.equal(total("delivered", "all", "live"), 300);
+  assert.ok((total("dead", "all", "out") ?? 0) > 0);
+  assert.ok(scrapes > 4);
+});
