@@ -52,7 +52,11 @@ async function run(t: TestContext, fields: object, host = new TestHost()): Promi
     host,
     stop: () => source.stop(),
     async post(body, headers = {}, path = "") {
-      const response = await fetch(url + path, { method: "POST", body: typeof body === "string" ? body : Uint8Array.from(body), headers });
+      const response = await fetch(url + path, {
+        method: "POST",
+        body: typeof body === "string" ? body : Uint8Array.from(body),
+        headers,
+      });
       return { status: response.status, headers: response.headers, text: await response.text() };
     },
   };
