@@ -23,11 +23,15 @@ import type { RefusalQueue } from "./refusals.ts";
 import type { Ring } from "./ring.ts";
 import type { ClosedReason, FromWriter, ToWriter, WriterState } from "./writer-messages.ts";
 
-/** A group holds at most so much, so that no commit takes long. */
-const GROUP_EVENTS = 1000;
-const GROUP_BYTES = 8 * 1024 * 1024;
-/** A second group is sent behind the one being committed only if it is worth an fsync of its own. */
-const WORTH_QUEUEING = 64;
+export interface Grouping {
+  /** A group holds at most so much, so that no commit takes long. */
+  readonly events: number;
+  readonly bytes: number;
+  /** A second group is sent behind the one being committed only if it is worth an fsync of its own: so many events. */
+  readonly worthQueueing: number;
+}
+
+const GROUPING: Grouping = { events: 1000, bytes: 8 * 1024 * 1024, worthQueueing: 64 };
 const IN_FLIGHT = 2;
 /** How long between tries while the disk is full. */
 const RETRY_MS = 1000;
@@ -49,6 +53,8 @@ export interface CommitterOptions {
   readonly soon: (run: () => void) => void;
   /** `stalled`, `intake` or `lost` has changed. */
   readonly changed: () => void;
+  /** Other sizes, for tests. */
+  readonly grouping?: Grouping;
 }
 
 interface Away {
@@ -70,6 +76,7 @@ export class Committer implements DeltaSink {
   #closed: ClosedReason | null;
   #limits: JournalTuning["limits"];
   readonly #options: CommitterOptions;
+  readonly #grouping: Grouping;
   #open: Batch;
   /** Full batches that wait for the writer, oldest first. */
   #queue: Batch[] = [];
@@ -90,6 +97,7 @@ export class Committer implements DeltaSink {
 
   constructor(options: CommitterOptions) {
     this.#options = options;
+    this.#grouping = options.grouping ?? GROUPING;
     this.#limits = options.limits;
     this.state = options.start;
     this.#closed = options.start.closed;
@@ -119,9 +127,9 @@ export class Committer implements DeltaSink {
       return Promise.reject(busyError());
     }
     const open = this.#open.packer;
-    if (open.count >= GROUP_EVENTS || (open.count > 0 && open.size + bytes > GROUP_BYTES)) {
+    if (open.count >= this.#grouping.events || (open.count > 0 && open.size + bytes > this.#grouping.bytes)) {
       this.#queue.push(this.#open);
-      this.#open = new Batch(GROUP_EVENTS, open.size);
+      this.#open = new Batch(this.#grouping.events, open.size);
     }
     this.uncommittedBytes += bytes;
     if (!this.#watching) this.#watch();
@@ -144,15 +152,22 @@ export class Committer implements DeltaSink {
     this.#schedule();
   }
 
-  /** A commit of its own, behind all that was settled before. Rejects with a LeatError. */
-  command(command: Command): Promise<unknown> {
+  /**
+   * A commit of its own, behind all that was settled before. `apply` is called with its value before anybody hears of a
+   * later commit. Rejects with a LeatError.
+   */
+  command(command: Command, apply?: (value: unknown) => void): Promise<unknown> {
     if (this.lost !== null) return Promise.reject(this.lost);
     if (this.#stalled) return Promise.reject(fullError("disk_full"));
     // What was settled before it is committed before it.
     if (this.#dirty.size > 0) this.#send(this.#nextBatch());
     const number = ++this.#number;
     return new Promise((resolve, reject) => {
-      this.#commands.set(number, { resolve, reject });
+      const applied = (value: unknown) => {
+        apply?.(value);
+        resolve(value);
+      };
+      this.#commands.set(number, { resolve: applied, reject });
       this.#post({ kind: "command", number, command });
     });
   }
@@ -242,7 +257,7 @@ export class Committer implements DeltaSink {
   #pump(): void {
     // While stalled it is the retry that sends, one at a time.
     while (this.lost === null && !this.#stalled && this.#away.length < IN_FLIGHT) {
-      const waiting = this.#queue.length > 0 || this.#open.packer.count >= WORTH_QUEUEING;
+      const waiting = this.#queue.length > 0 || this.#open.packer.count >= this.#grouping.worthQueueing;
       if (this.#away.length > 0 && !waiting) return;
       if (!this.#something()) return;
       this.#send(this.#nextBatch());

@@ -83,6 +83,7 @@ export class Retention {
     this.#keptUnused = storage.prepare(
       `DELETE FROM kept WHERE seq = ?1 AND NOT EXISTS (SELECT 1 FROM dead WHERE dead.seq = ?1)
        AND NOT EXISTS (SELECT 1 FROM dead WHERE dead.cause = ?1)
+       AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.seq = ?1 AND replay > 0)
        RETURNING length(headers) + length(body) + length(id) AS size`,
     );
     this.#keptBytes = storage.prepare(
@@ -126,6 +127,7 @@ export class Retention {
   /** One small step, at most `rows` rows. True when there is more to do at once. */
   step(now: number, trusted: boolean, rows = STEP): boolean {
     const max = Math.max(rows, STEP);
+    const [oldest, bytes] = [this.#oldest, this.#bytes];
     const works: Work[] = [
       () => this.#events(now, trusted, max),
       () => this.#writer.duplicates.forget(max, trusted ? now : null),
@@ -148,10 +150,10 @@ export class Retention {
       return 0;
     });
     if (done === null) {
-      // Rolled back: what was read of it is not so.
-      const first = this.#lowest.get(1);
-      this.#oldest = first === undefined ? this.#writer.newest + 1 : Number(first.seq);
-      this.#measure(first);
+      // Rolled back: what was noted of it is not so.
+      this.#oldest = oldest;
+      this.#bytes = bytes;
+      this.#floor = null;
       return false;
     }
     return done > 0;
