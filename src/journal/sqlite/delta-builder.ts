@@ -29,7 +29,9 @@ export class DeltaBuilder {
   #promise: PromiseWithResolvers<void> | null = null;
   /** The last route's moves: mostly the next one's too. */
   #last: AccountMoves | null = null;
-  suspect: Seq | null | undefined;
+  #cleared: Seq[] = [];
+  /** After an unclean stop: what is about to be evaluated. */
+  suspect: Seq | null = null;
   feeds: string | undefined;
   /** False: nothing that must be written, whatever the cursor does. */
   some = false;
@@ -107,6 +109,11 @@ export class DeltaBuilder {
     this.#freed.push(seq);
   }
 
+  clear(suspect: Seq): void {
+    this.#cleared.push(suspect);
+    this.some = true;
+  }
+
   /** `joined`: nothing else lies between it and the one before. */
   expire(seq: Seq, reason: string, joined: boolean): void {
     const last = this.#expired.at(-1);
@@ -126,7 +133,8 @@ export class DeltaBuilder {
       dead: this.#dead,
       expired: this.#expired,
       freed: this.#freed,
-      ...(this.suspect === undefined ? {} : { suspect: this.suspect }),
+      suspect: this.suspect,
+      cleared: this.#cleared,
       ...(this.feeds === undefined ? {} : { feeds: this.feeds }),
     };
     return { delta, raises: this.#raises, retries: this.#retries, waiting: this.#waiting };
@@ -150,8 +158,8 @@ export class DeltaBuilder {
     this.#raises = [...raises, ...this.#raises];
     this.#retries = [...retries, ...this.#retries];
     this.#waiting = [...waiting, ...this.#waiting];
-    // Null says something too: it clears what the older one recorded.
-    if (this.suspect === undefined) this.suspect = delta.suspect;
+    this.#cleared = [...delta.cleared, ...this.#cleared];
+    this.suspect ??= delta.suspect;
     this.feeds ??= delta.feeds;
     this.some = true;
   }

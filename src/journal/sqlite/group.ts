@@ -82,8 +82,10 @@ export interface SubscriptionDelta {
   /** The writer copies the event (and its cause) beside it in the same commit. */
   readonly dead: readonly DeadRow[];
   readonly expired: readonly { readonly from: Seq; readonly to: Seq; readonly reason: string }[];
-  /** After an unclean stop: the seq about to be evaluated (recorded before it is); null clears it. Undefined: unchanged. */
-  readonly suspect?: Seq | null;
+  /** After an unclean stop: the seq about to be evaluated, recorded before it is. */
+  readonly suspect: Seq | null;
+  /** Suspects whose evaluation ended. */
+  readonly cleared: readonly Seq[];
   /** Dead letters whose replay went well: they hold their keys no longer. */
   readonly freed: readonly Seq[];
   /** The subscription's new `feeds` (JSON of feeds.ts), when the main thread has moved a route's own place. */
@@ -98,12 +100,8 @@ export type Command =
       readonly now: number;
     }
   | { readonly kind: "replay"; readonly seq: Seq; readonly subscription: string; readonly now: number }
-  | {
-      readonly kind: "purge";
-      readonly subscription: string;
-      readonly what: "owed" | "dead";
-      readonly now: number;
-    };
+  /** Removes the dead letters of a subscription; what is owed is purged by its settlements. */
+  | { readonly kind: "purge"; readonly subscription: string };
 
 export interface Group {
   readonly number: number;

@@ -69,8 +69,9 @@ export class Inflow {
     if (this.next === first && this.#index >= this.#batch.length) this.next = last + 1;
   }
 
-  /** What is owed has changed: what was read ahead may be another's. */
-  reset(): void {
+  /** What is owed has changed: what was read ahead may be another's. Goes on at `next`. */
+  reset(next: Seq): void {
+    this.next = next;
     this.#batch = [];
     this.#index = 0;
     this.#through = 0;

@@ -9,6 +9,10 @@ import type { Journal, JournalHealth, JournalMetrics, JournalTuning } from "../j
 import { ClockGuard, clockMark, explained } from "./clock-guard.ts";
 import { Committer } from "./committer.ts";
 import { openFolder } from "./folder.ts";
+import { type AskedLedger, LEDGER_QUERIES, SqliteHistory } from "./history.ts";
+import { SqliteLedger } from "./ledger.ts";
+import type { LedgerQueries } from "./ledger-queries.ts";
+import type { LedgerStart } from "./ledger-store.ts";
 import { type AskedLog, SqliteLog } from "./log.ts";
 import type { LogQueries } from "./log-queries.ts";
 import { Reader } from "./reader.ts";
@@ -64,7 +68,9 @@ export async function openSqliteJournal(options: OpenJournal): Promise<Journal> 
     const ring = new Ring(start.newest, RING_BYTES);
     const refusals = new RefusalQueue(clock);
     const listeners = new Set<(health: JournalHealth) => void>();
+    let ledger: SqliteLedger | null = null;
     const changed = () => {
+      ledger?.wake();
       const health = journal.health();
       for (const listener of listeners) listener(health);
     };
@@ -99,6 +105,17 @@ export async function openSqliteJournal(options: OpenJournal): Promise<Journal> 
       "seqAtTotal",
     ]);
     const journalLog = new SqliteLog(committer, ring, queries, log);
+    const asked: AskedLedger = readers[1]!.proxy<LedgerQueries>("ledger", LEDGER_QUERIES);
+    ledger = new SqliteLedger({
+      commits: committer,
+      feed: journalLog,
+      clock,
+      start: start.ledger as LedgerStart,
+      sinks: start.sinks,
+      clean: start.clean,
+      mayExpireByAge: () => guard.trusted(),
+      dead: asked.dead,
+    });
     const streams = await openStreamIndex({ file: folder.file("streams.db"), log, clock });
     if (!start.clean)
       log.warn({ newest: start.newest }, "the journal was not closed cleanly; nothing is lost by it");
@@ -124,8 +141,8 @@ export async function openSqliteJournal(options: OpenJournal): Promise<Journal> 
 
     const journal: Journal = {
       log: journalLog,
-      ledger: undefined as never,
-      history: undefined as never,
+      ledger,
+      history: new SqliteHistory(asked, refusals),
       streams,
       health: () => ({
         intake: committer.intake(),
@@ -170,8 +187,10 @@ export async function openSqliteJournal(options: OpenJournal): Promise<Journal> 
       async close() {
         if (closing) return;
         stopTicking();
+        ledger.flush();
         await bounded(committer.drain(), DRAIN_MS);
         closing = true;
+        ledger.close();
         // Readers first: whoever closes last moves the WAL away, and only the writer may.
         await Promise.all([...readers.map((reader) => reader.close()), streams.close()]);
         writer.post({ kind: "close", mark: clockMark(clock.wall()) }, []);

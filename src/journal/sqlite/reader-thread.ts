@@ -3,6 +3,7 @@
  * search holds back no delivery: one for delivery and resuming readers, one for people.
  */
 import { parentPort, workerData } from "node:worker_threads";
+import { LedgerQueries } from "./ledger-queries.ts";
 import { LogQueries } from "./log-queries.ts";
 import { openStorage } from "./storage.ts";
 import { plainError } from "./writer-host.ts";
@@ -28,7 +29,10 @@ const port = parentPort;
 if (port === null) throw new Error("reader-thread.ts runs as a worker thread");
 const { file }: ReaderThreadData = workerData;
 const storage = openStorage({ file, readOnly: true });
-const answerers: Record<string, object> = { log: new LogQueries(storage) };
+const answerers: Record<string, object> = {
+  log: new LogQueries(storage),
+  ledger: new LedgerQueries(storage),
+};
 
 port.on("message", (question: Question | "close") => {
   if (question === "close") {

@@ -58,10 +58,16 @@ const VERSION_1 = `
     active INTEGER NOT NULL,
     feeds TEXT NOT NULL,        -- JSON: per route its sources and from which seq on they count
     cursor INTEGER NOT NULL,    -- every owed event at or below it is settled or has a delivery row
-    until INTEGER,              -- of a removed one: it owes up to here
-    suspect INTEGER,            -- after an unclean stop: the seq recorded before it was evaluated
-    suspect_count INTEGER NOT NULL DEFAULT 0
+    until INTEGER               -- of a removed one: it owes up to here
   ) STRICT;
+
+  -- After an unclean stop: what was recorded before it was evaluated and not settled since, and how many times.
+  CREATE TABLE suspicion (
+    subscription INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    times INTEGER NOT NULL,
+    PRIMARY KEY (subscription, seq)
+  ) STRICT, WITHOUT ROWID;
 
   -- J3, by route; the replay columns count replays apart. Each column is counted by itself, none is derived.
   CREATE TABLE account (
@@ -99,6 +105,7 @@ const VERSION_1 = `
     delay INTEGER,
     PRIMARY KEY (subscription, seq, replay)
   ) STRICT, WITHOUT ROWID;
+  CREATE INDEX delivery_replay ON delivery (seq) WHERE replay > 0;
 
   -- seq first: retention takes attempts from the low end together with their events.
   CREATE TABLE attempt (
@@ -127,11 +134,14 @@ const VERSION_1 = `
     message TEXT NOT NULL,
     attempts INTEGER NOT NULL,
     cause INTEGER,
+    holds TEXT,                 -- the key it keeps (on_dead: hold) until a person acts
+    replays INTEGER NOT NULL DEFAULT 0, -- the number of its last replay
     PRIMARY KEY (subscription, seq, replay, route)
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX dead_seq ON dead (seq);
   CREATE INDEX dead_cause ON dead (cause) WHERE cause IS NOT NULL;
   CREATE INDEX dead_at ON dead (at);
+  CREATE INDEX dead_holds ON dead (subscription) WHERE holds IS NOT NULL;
 
   -- What a backlog's bound let go, as ranges of seqs.
   CREATE TABLE expiry (

@@ -61,6 +61,14 @@ export class Singly {
     return candidate;
   }
 
+  /** Its lease ended without a trace: it is still the candidate, and recorded. */
+  giveBack(delivery: Delivery): boolean {
+    if (!this.#evaluating) return false;
+    this.#evaluating = false;
+    this.#candidate = delivery;
+    return true;
+  }
+
   /** True: what was being evaluated is no longer suspect. */
   settled(): boolean {
     const evaluated = this.#evaluating;

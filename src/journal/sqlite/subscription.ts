@@ -13,6 +13,7 @@ import type { DeliveryRow } from "./group.ts";
 import { Inflow } from "./inflow.ts";
 import { Lanes } from "./lanes.ts";
 import { Loading } from "./loading.ts";
+import { resumeAt } from "./reconcile.ts";
 import { RetryQueue } from "./retry-queue.ts";
 import { Singly } from "./singly.ts";
 
@@ -156,7 +157,7 @@ export class LiveSubscription implements Subscription, DeltaSource {
     if (!this.#active || this.#waiting !== null || this.#host.sink.stalled) return leases;
     if (this.#uncommitted >= MAX_UNCOMMITTED) return leases;
     if (this.#singly?.over(this.#inflow.next) === false) return this.#leaseSingly(this.#singly, max);
-    const limit = Math.min(max, this.#concurrency - this.#leased);
+    const limit = Math.min(max, this.#definition.concurrency - this.#leased);
     while (leases.length < limit) {
       const delivery = this.#nextReady();
       if (delivery === null) break;
@@ -172,9 +173,10 @@ export class LiveSubscription implements Subscription, DeltaSource {
     if (delivery.letGo) {
       this.#finish(delivery, "purged", false);
       this.#changed();
-    } else {
+    } else if (this.#singly?.giveBack(delivery) === true) delivery.state = "suspect";
+    else {
       delivery.state = "ready";
-      this.#ready.unshift(delivery);
+      this.#putBack(delivery);
     }
     this.#adopt();
     this.#signal();
@@ -191,7 +193,7 @@ export class LiveSubscription implements Subscription, DeltaSource {
       gathering.attempt({ seq: delivery.seq, replay: delivery.replay, n: delivery.attempts, ...attempt });
     }
     if (settlement.raises !== undefined) gathering.raise(settlement.raises);
-    if (this.#singly?.settled() === true) gathering.suspect = null;
+    if (this.#singly?.settled() === true) gathering.clear(delivery.seq);
     this.#uncommitted++;
     switch (settlement.outcome) {
       case "filtered":
@@ -264,9 +266,14 @@ export class LiveSubscription implements Subscription, DeltaSource {
     active: boolean,
     until: Seq | null,
   ): void {
+    // Added back: it may have run ahead over what nobody owed.
+    const resumed = active && !this.#active && this.#inflow.until !== null;
+    const place = this.#inflow.next - 1;
+    const start = resumed ? resumeAt(place, this.#inflow.until!, routes) : place;
     this.#feeds.change(routes);
     this.#inflow.until = until;
-    this.#inflow.reset();
+    this.#inflow.reset(start + 1);
+    this.#written = Math.min(this.#written, start);
     this.#active = active;
     this.#waiting = definition;
     // While anything is leased, only what keeps its meaning may change at once.
@@ -276,21 +283,23 @@ export class LiveSubscription implements Subscription, DeltaSource {
 
   /**
    * Settles without an attempt what is unsettled up to `through` and not in flight: a backlog beyond its bound, or a
-   * person's purge (then replays too). Resolves with how many, once they are on disk.
+   * person's purge (then replays too). `unread`: only what was not read yet. Resolves with how many, once on disk.
    */
-  letGo(through: Seq, outcome: "expired" | "purged", reason: string): Promise<number> {
+  letGo(through: Seq, outcome: "expired" | "purged", reason: string, unread = false): Promise<number> {
     const before = this.#lettingGo;
-    if (before !== null) return before.done.promise.then(() => this.letGo(through, outcome, reason));
-    this.#lettingGo = { through, outcome, reason, count: 0, done: Promise.withResolvers() };
-    const { promise } = this.#lettingGo.done;
-    for (const deliveries of [this.#rows, this.#open]) {
+    if (before !== null) {
+      return before.done.promise.then(() => this.letGo(through, outcome, reason, unread));
+    }
+    const letting = { through, outcome, reason, count: 0, done: Promise.withResolvers<number>() };
+    this.#lettingGo = letting;
+    for (const deliveries of unread ? [] : [this.#rows, this.#open]) {
       for (const delivery of deliveries.values()) {
         if (delivery.seq > through || (delivery.replay > 0 && outcome !== "purged")) continue;
-        this.#drop(delivery, this.#lettingGo);
+        this.#drop(delivery, letting);
       }
     }
     this.#letGoOn();
-    return promise;
+    return letting.done.promise;
   }
 
   /** The same for what has been free for longer than `ageMs` while nothing was done about it, as far as it was read. */
@@ -345,7 +354,7 @@ export class LiveSubscription implements Subscription, DeltaSource {
     this.#uncommitted = Math.max(0, this.#uncommitted);
     for (const delivery of retries) this.#wait(delivery);
     if (retries.length > 0) this.#arm();
-    if (delta.suspect !== undefined && delta.suspect !== null) this.#singly?.recorded(delta.suspect);
+    if (delta.suspect !== null) this.#singly?.recorded(delta.suspect);
     for (const { resolve } of waiting) resolve();
     this.#signal();
   }
@@ -410,10 +419,6 @@ export class LiveSubscription implements Subscription, DeltaSource {
 
   // ------------------------------------------------------------------------------------------------- finding the next
 
-  get #concurrency(): number {
-    return this.#definition.order === "seq" ? 1 : this.#definition.concurrency;
-  }
-
   get #full(): boolean {
     return this.#lanes.parked >= MAX_PARKED || this.#rows.size >= MAX_ROWS;
   }
@@ -428,7 +433,8 @@ export class LiveSubscription implements Subscription, DeltaSource {
   /** The next new delivery that may go at once; those that may not are parked or read on the way. */
   #fresh(): Delivery | null {
     while (!this.#full && this.#lettingGo === null) {
-      if (this.#definition.order === "seq" && this.#open.size + this.#rows.size > 0) return null;
+      // By seq: nothing goes while something before it waits for anything but its lease's end.
+      if (this.#definition.order === "seq" && this.#open.size + this.#rows.size > this.#leased) return null;
       const fresh = this.#inflow.take();
       if (fresh === null) return null;
       const delivery = this.#admit(fresh.event, fresh.owners);
@@ -506,7 +512,7 @@ export class LiveSubscription implements Subscription, DeltaSource {
   }
 
   #prefetch(): void {
-    this.#loading.pump(2 * this.#concurrency - this.#ready.length);
+    this.#loading.pump(2 * this.#definition.concurrency - this.#ready.length);
   }
 
   #leaseSingly(singly: Singly, max: number): Lease[] {
@@ -546,6 +552,17 @@ export class LiveSubscription implements Subscription, DeltaSource {
     lease.delivery.lease = null;
     this.#leased--;
     return lease.delivery;
+  }
+
+  /** Released: the next to be leased; by seq, should several be. */
+  #putBack(delivery: Delivery): void {
+    if (this.#definition.order !== "seq") {
+      this.#ready.unshift(delivery);
+      return;
+    }
+    const waiting = [delivery];
+    for (let next = this.#ready.shift(); next !== undefined; next = this.#ready.shift()) waiting.push(next);
+    for (const each of waiting.sort((a, b) => a.seq - b.seq)) this.#ready.push(each);
   }
 
   #finish(delivery: Delivery, outcome: Outcome, leased: boolean): void {

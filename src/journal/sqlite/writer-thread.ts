@@ -5,7 +5,7 @@
 import { parentPort, workerData } from "node:worker_threads";
 import type { JournalTuning } from "../journal.ts";
 import { openChecked } from "./check.ts";
-import { noLedger } from "./ledger-port.ts";
+import { createLedgerStore } from "./ledger-store.ts";
 import { migrate } from "./schema.ts";
 import type { Watermark } from "./space.ts";
 import type { Storage } from "./storage.ts";
@@ -30,7 +30,7 @@ try {
   const { file, tuning, watermark, ballastBytes, seed, now }: WriterThreadData = workerData;
   storage = openChecked(file);
   migrate(storage, now);
-  const host = new WriterHost({ storage, ledger: noLedger, tuning, watermark, ballastBytes, seed });
+  const host = new WriterHost({ storage, ledger: createLedgerStore, tuning, watermark, ballastBytes, seed });
   serve(host);
   post({ kind: "ready", start: host.start });
 } catch (error) {

@@ -1,0 +1,100 @@
+/**
+ * What a reload makes of a subscription's spans (JOURNAL.md, "a reload takes effect at one seq S"). Pure: the writer
+ * calls it inside the commit that is the reload, with S being the last seq appended.
+ */
+import type { Seq } from "../../event.ts";
+import type { RouteFeed, SubscriptionDefinition } from "../journal.ts";
+import type { RouteSpans, Span } from "./feeds.ts";
+
+/** Where a `start` lies: the last seq before it. */
+export type StartAt = (start: RouteFeed["start"]) => Seq;
+
+/** The spans of a subscription that is new. */
+export function newSpans(definition: SubscriptionDefinition, at: Seq, startAt: StartAt): RouteSpans[] {
+  return definition.routes.map(({ route, sources, start }) => ({
+    route,
+    spans: [{ after: startAt(start), until: null, sources, counted: at }],
+  }));
+}
+
+/** The spans of one that is there: what it owed stays, what it owes from now on follows the definition. */
+export function changedSpans(
+  before: readonly RouteSpans[],
+  definition: SubscriptionDefinition,
+  at: Seq,
+  startAt: StartAt,
+  settledThrough: Seq,
+): RouteSpans[] {
+  const known = new Map(renamed(before, definition).map((route) => [route.route, route]));
+  const changed: RouteSpans[] = definition.routes.map((feed) => {
+    const old = known.get(feed.route);
+    known.delete(feed.route);
+    if (old === undefined) {
+      return { route: feed.route, spans: [begin(feed, startAt(feed.start), at)] };
+    }
+    return { route: feed.route, spans: changedRoute(old.spans, feed, at, startAt, settledThrough) };
+  });
+  // Routes that no longer name it owe up to here.
+  for (const { route, spans } of known.values()) {
+    const ended = endSpans(spans, at, settledThrough);
+    if (ended.length > 0) changed.push({ route, spans: ended });
+  }
+  return changed;
+}
+
+/** The spans of a subscription that is gone from the definitions. */
+export function endedSpans(before: readonly RouteSpans[], at: Seq): RouteSpans[] {
+  return before.map(({ route, spans }) => ({ route, spans: endSpans(spans, at, 0) }));
+}
+
+/**
+ * Where one that was removed goes on when it is added back: if nothing is owed before its new start, there, though its
+ * cursor may have run ahead over what nobody owed.
+ */
+export function resumeAt(cursor: Seq, until: Seq, routes: readonly RouteSpans[]): Seq {
+  const starts = routes.flatMap(({ spans }) =>
+    spans.filter((s) => s.until === null).map(({ after }) => after),
+  );
+  return cursor >= until ? Math.min(cursor, ...starts) : cursor;
+}
+
+function changedRoute(
+  spans: readonly Span[],
+  feed: RouteFeed,
+  at: Seq,
+  startAt: StartAt,
+  settledThrough: Seq,
+): Span[] {
+  const open = spans.find(({ until }) => until === null);
+  if (open !== undefined && sameSources(open.sources, feed.sources)) return [...spans];
+  const ended = endSpans(spans, at, settledThrough);
+  if (open !== undefined) return [...ended, begin(feed, at, at)];
+  // Added back: what it accepted before its removal it accepts no second time.
+  const last = Math.max(0, ...spans.map(({ until }) => until ?? 0));
+  return [...ended, begin(feed, Math.max(last, startAt(feed.start)), at)];
+}
+
+function begin({ sources }: RouteFeed, after: Seq, at: Seq): Span {
+  return { after, until: null, sources, counted: at };
+}
+
+/** Ends what is open; what is settled altogether is forgotten, but for the last, whose end a new start respects. */
+function endSpans(spans: readonly Span[], at: Seq, settledThrough: Seq): Span[] {
+  const ended = spans.map((span) => ({ ...span, until: span.until ?? at }));
+  return ended.filter((span, nth) => nth === ended.length - 1 || span.until > settledThrough);
+}
+
+/** A pushed subscription has one route; where that has another name now, it is the same account. */
+function renamed(
+  before: readonly RouteSpans[],
+  { kind, routes }: SubscriptionDefinition,
+): readonly RouteSpans[] {
+  const [old, ...others] = before;
+  const [route] = routes;
+  if (kind !== "pushed" || old === undefined || others.length > 0 || route === undefined) return before;
+  return [{ ...old, route: route.route }];
+}
+
+function sameSources(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((source) => b.includes(source));
+}
