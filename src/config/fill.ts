@@ -31,7 +31,7 @@ export function pieces(written: string): Piece[] {
   for (const token of written.matchAll(TOKEN)) {
     if (token.index > at) found.push({ text: written.slice(at, token.index) });
     at = token.index + token[0].length;
-    if (token[0] === "$${") found.push({ text: "${" });
+    if (token[0] === `$\${`) found.push({ text: `\${` });
     else found.push(token[2] === "" ? { malformed: "has no } at its end" } : reference(token[1] as string));
   }
   if (at < written.length) found.push({ text: written.slice(at) });

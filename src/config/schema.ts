@@ -63,8 +63,16 @@ export function sinkFieldsOf(type: SinkType): Shape {
   return { ...Object.fromEntries(extra), ...(type.kind === "pushed" ? policyFields : {}) };
 }
 
+const componentSchemas = new WeakMap<SourceType | SinkType, z.ZodObject>();
+
 /** The schema of one source or sink: its own fields, its `type`, and what all of its kind have. */
 export function componentSchema(type: SourceType | SinkType): z.ZodObject {
+  const made = componentSchemas.get(type) ?? makeComponentSchema(type);
+  componentSchemas.set(type, made);
+  return made;
+}
+
+function makeComponentSchema(type: SourceType | SinkType): z.ZodObject {
   const own: unknown = type.schema;
   if (!(own instanceof z.ZodObject))
     throw new TypeError(`the schema of ${type.type} is not an object({ … })`);

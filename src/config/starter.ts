@@ -15,7 +15,7 @@ const WIDTH = 100;
 export function starter(secret: string): string {
   return [
     ...comment(
-      "Leat's configuration. What is commented out is the default, or an example where there is none.",
+      "Leat's configuration. Take one # off to change a field: it stands at its default, or at an example.",
       "",
     ),
     ...comment("leat validate checks it; leat schema prints its JSON Schema, for editors.", ""),
@@ -105,17 +105,17 @@ function scalar(value: unknown): string {
   return typeof value === "string" && /^[\w./:%-]+$/.test(value) ? value : JSON.stringify(value);
 }
 
-/** Text as comment lines of a readable width. */
+/** Text as comment lines of a readable width; `##`, since one `#` is for fields, to be taken off. */
 function comment(text: string, indent: string): string[] {
   if (text === "") return [];
   const lines: string[] = [];
   let line = "";
   for (const word of text.split(/\s+/)) {
-    if (line !== "" && indent.length + line.length + word.length + 3 > WIDTH) {
+    if (line !== "" && indent.length + line.length + word.length + 4 > WIDTH) {
       lines.push(line);
       line = "";
     }
     line = line === "" ? word : `${line} ${word}`;
   }
-  return [...lines, line].map((one) => `${indent}# ${one}`);
+  return [...lines, line].map((one) => `${indent}## ${one}`);
 }

@@ -1,0 +1,43 @@
+import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
+import { resolve } from "node:path";
+import { test } from "node:test";
+import { sinkTypes, sourceTypes } from "../src/components.ts";
+import { componentSchema } from "../src/config/schema.ts";
+import { fieldOf, shapeOf } from "../src/config/walk.ts";
+
+const SRC = resolve(import.meta.dirname, "../src");
+
+/** What sources or sinks of several types share. */
+const SHARED = ["stream"];
+
+function folders(kind: "sources" | "sinks"): string[] {
+  return readdirSync(resolve(SRC, kind))
+    .map((name) => name.replace(/\.ts$/, ""))
+    .filter((name) => !SHARED.includes(name))
+    .toSorted();
+}
+
+test("the list of sources and sinks agrees with the folders", () => {
+  assert.deepEqual(sourceTypes.map(({ type }) => type).toSorted(), folders("sources"));
+  assert.deepEqual(sinkTypes.map(({ type }) => type).toSorted(), folders("sinks"));
+});
+
+test("every source and sink, and every field of it, is described", () => {
+  for (const type of [...sourceTypes, ...sinkTypes]) {
+    assert.notEqual(type.description, "");
+    for (const [key, field] of shapeOf(componentSchema(type))) {
+      assert.ok(fieldOf(field).description, `${type.kind} ${type.type}: ${key} has no description`);
+    }
+  }
+});
+
+test("a sink's templates are fields that may hold a template, or none of its own", () => {
+  for (const type of sinkTypes) {
+    const own = new Map(shapeOf(type.schema));
+    for (const key of type.templates) {
+      const field = own.get(key);
+      assert.ok(!field || fieldOf(field).flags.template, `${type.type}: ${key}`);
+    }
+  }
+});
