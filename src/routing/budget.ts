@@ -24,8 +24,8 @@ export interface Limits {
 }
 
 /**
- * 10 ms, and sizes that a single built-in gets through in as long. Measured on one core of a 2023 server: a search
- * costs up to 40 ns a unit of work, a value up to 60 ns to copy.
+ * 10 ms, and sizes that a single step, which can't be interrupted, gets through in about as long (measured: a search
+ * takes 40 ns a unit of work).
  */
 export const MAIN_LIMITS: Limits = {
   ms: 10,

@@ -84,7 +84,7 @@ function marker(source: string): Marker {
   return { component: source.charAt(0), presentation: source.slice(1, comma === -1 ? undefined : comma) };
 }
 
-export function checkDatePicture(picture: unknown): void {
+function checkDatePicture(picture: unknown): void {
   checkPicture(picture);
   if (typeof picture === "string") parts(picture);
 }
@@ -131,4 +131,21 @@ function ends(part: Marker, next: Marker): boolean {
   if (isDigits(part) && isLetters(next)) return true;
   // Between two groups of digits JSONata gives the first one a fixed width, but not to fractions of a second.
   return isDigits(part) && part.component !== "f" && isDigits(next) && next.component !== "f";
+}
+
+export function checkInteger(value: unknown, picture: unknown): void {
+  checkPicture(picture);
+  if (typeof value !== "number") return;
+  // Letters of infinity are infinitely many.
+  if (!Number.isFinite(value)) refuse("$formatInteger takes a finite number");
+  if (/^i(;|$)/i.test(String(picture)) && Math.abs(value) > 1_000_000) {
+    refuse("$formatInteger writes Roman numerals up to 1000000");
+  }
+}
+
+export function checkDate(picture: unknown, zone: unknown): void {
+  checkDatePicture(picture);
+  if (typeof zone === "string" && zone.length > 16) {
+    refuse("a time zone is written as ±hhmm");
+  }
 }

@@ -1,6 +1,7 @@
 /** Plain JSON data: how large it is, and the copy of what an expression yields that is nothing else. */
 import { limits } from "./budget.ts";
 import { EvaluationError } from "./evaluation-error.ts";
+import { isFunction } from "./native-function.ts";
 
 export type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
 
@@ -32,7 +33,7 @@ export function measure(value: unknown): Size {
       throw new EvaluationError("result", `it is nested deeper than ${MAX_DEPTH} levels`);
     if (depth > size.depth) size.depth = depth;
     if (Array.isArray(item)) for (const inner of item) walk(inner, depth + 1);
-    else if (!isJsonataFunction(item)) {
+    else if (!isFunction(item)) {
       for (const [name, inner] of Object.entries(item)) {
         size.text += name.length;
         walk(inner, depth + 1);
@@ -45,11 +46,6 @@ export function measure(value: unknown): Size {
 
 function tooLarge(message: string): EvaluationError {
   return new EvaluationError("limit", message);
-}
-
-/** JSONata's functions are objects that hold whole environments. */
-export function isJsonataFunction(value: object): boolean {
-  return "_jsonata_function" in value || "_jsonata_lambda" in value;
 }
 
 /** Whether all numbers are ones that JSON has: 1e999 is infinite as a double, and would become null on its way. */
@@ -81,7 +77,7 @@ function copy(value: unknown): Json {
     case "object":
       if (value === null) return null;
       if (Array.isArray(value)) return value.map((item) => (item === undefined ? null : copy(item)));
-      if (!isJsonataFunction(value)) return copyFields(value);
+      if (!isFunction(value)) return copyFields(value);
   }
   throw new EvaluationError("result", "it yields a function, not data");
 }

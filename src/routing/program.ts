@@ -12,10 +12,11 @@ import jsonata from "jsonata";
 import { LeatError } from "../errors.ts";
 import { BodyError } from "./body.ts";
 import { checkText, checkTime, close, type Limits, limits, open } from "./budget.ts";
-import { type Builtin, boundedBuiltin, boundedNow, type NativeFunction } from "./builtins.ts";
+import { boundedBuiltin, boundedNow } from "./builtins.ts";
 import { EvaluationError } from "./evaluation-error.ts";
+import { type Builtin, isFunction, type NativeFunction } from "./native-function.ts";
 import { reservedSegment, reservedSegmentError } from "./path.ts";
-import { isJsonataFunction, type Json, plain } from "./plain.ts";
+import { type Json, plain } from "./plain.ts";
 import { compileRegularExpression, Re2Engine } from "./regular-expression.ts";
 import { type Node, walk } from "./syntax.ts";
 
@@ -224,7 +225,7 @@ const weights = new WeakMap<object, number>();
 function weigh(value: object, most: number): number {
   const known = weights.get(value);
   if (known !== undefined && known <= most) return known;
-  if (isJsonataFunction(value)) return 1;
+  if (isFunction(value)) return 1;
   let weight = 1;
   for (const inner of Array.isArray(value) ? value : Object.values(value)) {
     weight += typeof inner === "object" && inner !== null ? weigh(inner, most) : 1;
