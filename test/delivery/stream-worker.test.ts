@@ -1,0 +1,237 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { StreamFrame, StreamSink } from "../../src/component.ts";
+import type { Prepare, StreamTarget } from "../../src/delivery/target.ts";
+import type { Seq } from "../../src/event.ts";
+import type { StreamIndex } from "../../src/journal/journal.ts";
+import { waitFor } from "../wait-for.ts";
+import { delivery, newEvent, noIndex, passing } from "./kit.ts";
+import { MemoryLedger } from "./memory-ledger.ts";
+
+class TestStream implements StreamSink {
+  readonly published: { seq: Seq; channels: string[] }[] = [];
+  onPublish: () => void = () => {};
+
+  endpoint() {
+    return { path: "/events", subtree: false, handle() {} };
+  }
+
+  async start(): Promise<void> {}
+
+  publish(seq: Seq, frames: readonly StreamFrame[]): void {
+    this.published.push({ seq, channels: frames.map(({ channel }) => channel) });
+    this.onPublish();
+  }
+
+  async stop(): Promise<void> {}
+}
+
+class TestIndex implements StreamIndex {
+  readonly writes: Seq[][] = [];
+  before: () => Promise<void> = async () => {};
+  read = noIndex.read;
+  bounds = noIndex.bounds;
+  seqAt = noIndex.seqAt;
+  retain = noIndex.retain;
+
+  async write(
+    entries: readonly { stream: string; seq: Seq; frames: readonly StreamFrame[] }[],
+  ): Promise<void> {
+    await this.before();
+    this.writes.push(entries.map(({ seq }) => seq));
+  }
+}
+
+function toChannel(channel: string): Prepare {
+  return (event) => ({ result: "message", body: event.body, contentType: null, fields: { channel } });
+}
+
+function setUp(routes: Record<string, { prepare: Prepare; sources?: readonly string[] }>, concurrency = 64) {
+  const ledger = new MemoryLedger();
+  const subscription = ledger.subscribe({
+    name: "live",
+    kind: "stream",
+    order: "seq",
+    concurrency,
+    routes: Object.entries(routes).map(([route, { sources = ["in"] }]) => ({
+      route,
+      sources,
+      start: "now" as const,
+    })),
+  });
+  const sink = new TestStream();
+  const index = new TestIndex();
+  const works = delivery(ledger, { streams: index });
+  const stream: StreamTarget = {
+    stream: "live",
+    sink,
+    routes: new Map(Object.entries(routes).map(([route, { prepare }]) => [route, prepare])),
+    channelBytes: 256,
+  };
+  return { ledger, subscription, sink, index, works, stream };
+}
+
+test("publishes strictly by seq, whatever a transform awaits, and the frames of all routes at once", async (t) => {
+  let release: () => void = () => {};
+  const slow = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const { ledger, subscription, sink, works, stream } = setUp({
+    fast: { prepare: toChannel("fast") },
+    slow: {
+      prepare: (event) =>
+        event.id === "waits"
+          ? slow.then(() => toChannel("slow")(event, null))
+          : toChannel("slow")(event, null),
+    },
+  });
+  t.after(() => works.stop(0));
+  await works.apply([], [stream]);
+  const seqs = ["a", "waits", "b", "c"].map((id) => ledger.append(newEvent({ id })).seq);
+  await waitFor("the first", () => sink.published.length === 1);
+  release();
+  await waitFor("all", () => subscription.owed === 0);
+  assert.deepEqual(
+    sink.published,
+    seqs.map((seq) => ({ seq, channels: ["fast", "slow"] })),
+  );
+});
+
+test("readers get it before the index has it, and the lease is settled only afterwards", async (t) => {
+  const { ledger, subscription, sink, index, works, stream } = setUp({ r: { prepare: toChannel("c") } });
+  t.after(() => works.stop(0));
+  const written = Promise.withResolvers<void>();
+  index.before = () => written.promise;
+  await works.apply([], [stream]);
+  for (let n = 0; n < 10; n++) ledger.append(newEvent());
+  await waitFor("published", () => sink.published.length === 10);
+  assert.equal(subscription.settled.length, 0);
+  written.resolve();
+  await waitFor("settled", () => subscription.settled.length === 10);
+  assert.ok(index.writes.length <= 2, "what gathered during a write goes into the next one");
+  assert.deepEqual(
+    index.writes.flat(),
+    subscription.settled.map(({ seq }) => seq),
+  );
+});
+
+test("an index that can't be written is tried again; nothing is settled meanwhile, nothing is published twice", async (t) => {
+  const { ledger, subscription, sink, index, works, stream } = setUp({ r: { prepare: toChannel("c") } });
+  t.after(() => works.stop(0));
+  let failures = 1;
+  index.before = async () => {
+    if (failures-- > 0) throw new Error("no space");
+  };
+  await works.apply([], [stream]);
+  ledger.append(newEvent());
+  ledger.append(newEvent());
+  await waitFor("settled", () => subscription.owed === 0);
+  assert.equal(sink.published.length, 2);
+  assert.deepEqual(
+    index.writes.flat(),
+    sink.published.map(({ seq }) => seq),
+  );
+});
+
+test("an event that yields no frame is announced, indexed and settled too", async (t) => {
+  const { ledger, subscription, sink, index, works, stream } = setUp({
+    r: { prepare: () => ({ result: "filtered", reason: "match" }) },
+  });
+  t.after(() => works.stop(0));
+  await works.apply([], [stream]);
+  const { seq } = ledger.append(newEvent());
+  await waitFor("settled", () => subscription.owed === 0);
+  assert.deepEqual(sink.published, [{ seq, channels: [] }]);
+  assert.deepEqual(index.writes, [[seq]]);
+  const { settlement } = subscription.settled[0]!;
+  assert.deepEqual(settlement.outcome === "streamed" && settlement.routes, [{ outcome: "filtered" }]);
+});
+
+test("only the routes that the event's source feeds are asked, and outcomes come in their order", async (t) => {
+  const { ledger, subscription, works, stream } = setUp({
+    other: { prepare: toChannel("x"), sources: ["other"] },
+    bad: {
+      prepare: () => ({
+        result: "dead",
+        error: "nothing",
+        expression: "body.x",
+        path: "channel",
+        message: "yields null",
+      }),
+    },
+    throws: {
+      prepare: () => {
+        throw new TypeError("a defect");
+      },
+    },
+    good: { prepare: toChannel("c") },
+  });
+  t.after(() => works.stop(0));
+  await works.apply([], [stream]);
+  ledger.append(newEvent());
+  await waitFor("settled", () => subscription.owed === 0);
+  const { settlement } = subscription.settled[0]!;
+  assert.deepEqual(settlement.outcome === "streamed" && settlement.routes, [
+    { outcome: "dead", error: "nothing", message: "channel: body.x: yields null" },
+    { outcome: "dead", error: "internal", message: "TypeError: a defect" },
+    { outcome: "delivered" },
+  ]);
+  assert.deepEqual(
+    ledger.of("leat").map(({ type, subject }) => [type, subject]),
+    [
+      ["leat.dead", "live"],
+      ["leat.dead", "live"],
+    ],
+  );
+});
+
+for (const [what, channel] of [
+  ["too long", "c".repeat(257)],
+  ["empty", ""],
+  ["one with a line's end", "a\nid: 7"],
+  ["one with NUL", "a\0"],
+  ["one that the stream doesn't take", "secret"],
+] as const) {
+  test(`a channel that is ${what} is dead for its route`, async (t) => {
+    const { ledger, subscription, sink, works, stream } = setUp({ r: { prepare: toChannel(channel) } });
+    t.after(() => works.stop(0));
+    await works.apply([], [{ ...stream, allows: (name) => name !== "secret" }]);
+    ledger.append(newEvent());
+    await waitFor("settled", () => subscription.owed === 0);
+    const { settlement } = subscription.settled[0]!;
+    const [route] = settlement.outcome === "streamed" ? settlement.routes : [];
+    assert.equal(route?.outcome === "dead" && route.error, "channel");
+    assert.deepEqual(sink.published[0]?.channels, []);
+  });
+}
+
+test("stop hands back what the index never took, and a new worker publishes it again", async () => {
+  const { ledger, subscription, sink, index, works, stream } = setUp({ r: { prepare: toChannel("c") } });
+  index.before = () => new Promise(() => {});
+  await works.apply([], [stream]);
+  ledger.append(newEvent());
+  await waitFor("published", () => sink.published.length === 1);
+  await works.stop(20);
+  assert.equal(subscription.released.length, 1);
+  assert.equal(subscription.owed, 1);
+
+  index.before = async () => {};
+  const again = delivery(ledger, { streams: index });
+  await again.apply([], [stream]);
+  await waitFor("settled", () => subscription.owed === 0);
+  assert.equal(sink.published.length, 2);
+  await again.stop(0);
+});
+
+test("a sink that fails to publish doesn't stop the stream: the index has it", async (t) => {
+  const { ledger, subscription, sink, index, works, stream } = setUp({ r: { prepare: passing } });
+  t.after(() => works.stop(0));
+  sink.onPublish = () => {
+    throw new Error("a defect");
+  };
+  await works.apply([], [{ ...stream, routes: new Map([["r", toChannel("c")]]) }]);
+  ledger.append(newEvent());
+  ledger.append(newEvent());
+  await waitFor("settled", () => subscription.owed === 0);
+  assert.equal(index.writes.flat().length, 2);
+});
