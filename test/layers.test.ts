@@ -14,6 +14,7 @@ const WORDS = [
   "plan.ts",
   "component.ts",
   "pattern.ts",
+  "version.ts",
   "config/fields.ts",
 ];
 const LAYERS: readonly { readonly files: readonly string[]; readonly may: readonly string[] }[] = [

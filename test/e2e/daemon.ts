@@ -77,7 +77,7 @@ export async function makeDaemon(yaml: string, env: Record<string, string> = {})
       writeFileSync(
         join(folder, "leat.yaml"),
         `server: { listen: "127.0.0.1:${listen}", admin: "127.0.0.1:${admin}" }\n` +
-          `journal: { type: sqlite, path: ./data, watermark: { share: 0, bytes: 0 } }\n` +
+          `journal: { type: sqlite, path: ./data, watermark: { share: 0%, size: 0B } }\n` +
           `shutdown: { delay: 100ms, timeout: 10s }\n${text}`,
       );
     },

@@ -20,8 +20,8 @@ sinks:
   live: { type: webhook, url: "${live.url}/live" }
   dead: { type: webhook, url: "${dead.url}/dead", timeout: 1s }
 routes:
-  alone: { from: in, match: { subject: /alone }, to: live }
-  both: { from: in, match: { subject: /both }, to: [live, dead] }
+  alone: { from: in, match: { subject: alone }, to: live }
+  both: { from: in, match: { subject: both }, to: [live, dead] }
 `);
   t.after(async () => {
     await daemon.close();
