@@ -1,0 +1,123 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { getJson, postJson, startForTest } from "../daemon/running.ts";
+import { MAIN, makeReceiver } from "../e2e/daemon.ts";
+import { waitFor } from "../wait-for.ts";
+
+/** `leat …` as a person runs it, against a daemon of this process. */
+async function leat(args: readonly string[], env: Record<string, string> = {}) {
+  const child = spawn(process.execPath, [MAIN, ...args], { env: { ...process.env, ...env } });
+  let [stdout, stderr] = ["", ""];
+  child.stdout.on("data", (chunk) => (stdout += chunk));
+  child.stderr.on("data", (chunk) => (stderr += chunk));
+  const [code] = (await once(child, "close")) as [number | null];
+  return { code, stdout, stderr };
+}
+
+const TOKEN = "a-token-that-is-long-enough";
+const yaml = (url: string) => `
+sources: { in: { type: webhook, path: /in, verify: { type: none }, id: body.id } }
+sinks: { out: { type: webhook, url: "${url}/hook", dead_on: [400], retry: { initial: 1h } } }
+routes: { all: { from: in, to: out } }
+`;
+
+test("leat replay sends an event again, and all dead letters of a subscription", async (t) => {
+  const receiver = await makeReceiver();
+  t.after(() => receiver.close());
+  receiver.answer = () => 400;
+  const { url, admin } = await startForTest(t, yaml(receiver.url));
+  const { json } = await postJson(`${url}/in`, { id: "a" });
+  await waitFor("the dead letter", async () => {
+    const { dead } = (await getJson(`${admin}/api/dead`)).json as { dead: unknown[] };
+    return dead.length === 1;
+  });
+  receiver.answer = () => 200;
+  const one = await leat(["replay", String(json.seq), "--to", "all/out", "--admin", admin]);
+  assert.deepEqual([one.code, one.stderr], [0, ""]);
+  assert.match(one.stdout, /1 event is on the way to all\/out again/);
+  await waitFor("the replay", () => receiver.received.length === 2);
+  const all = await leat(["replay", "--dead", "all/out", "--admin", admin, "--json"]);
+  assert.equal(all.code, 0, all.stderr);
+  const { replayed } = JSON.parse(all.stdout) as { replayed: number };
+  await waitFor("the others", () => receiver.received.length === 2 + replayed);
+
+  const unknown = await leat(["replay", "1", "--to", "all/out", "--admin", admin]);
+  assert.equal(unknown.code, 1);
+  assert.match(unknown.stderr, /^leat: .*1/);
+});
+
+test("leat purge gives up what is owed, but only with --yes", async (t) => {
+  const receiver = await makeReceiver();
+  t.after(() => receiver.close());
+  receiver.answer = () => 503;
+  const { url, admin } = await startForTest(t, yaml(receiver.url));
+  for (const id of ["a", "b"]) await postJson(`${url}/in`, { id });
+  await waitFor("both attempts", () => receiver.received.length === 2);
+  const unsure = await leat(["purge", "all/out", "--admin", admin]);
+  assert.equal(unsure.code, 1);
+  assert.match(unsure.stderr, /--yes/);
+  const counts = async () => {
+    const { json } = await getJson(`${admin}/api/subscriptions`);
+    const [all] = json.subscriptions as { routes: { counts: { retrying: number; purged: number } }[] }[];
+    return all?.routes[0]?.counts;
+  };
+  await waitFor("both to wait", async () => (await counts())?.retrying === 2);
+  const sure = await leat(["purge", "all/out", "--yes", "--admin", admin]);
+  assert.deepEqual([sure.code, sure.stdout], [0, "2 deliveries given up.\n"]);
+  assert.equal((await counts())?.purged, 2);
+});
+
+test("leat reload prints what changed; an invalid file's problems with exit code 2", async (t) => {
+  const running = await startForTest(t, yaml("http://127.0.0.1:9"));
+  running.writeConfig(`${yaml("http://127.0.0.1:9").replace("routes:", "x-routes:")}`);
+  const changed = await leat(["reload", "--admin", running.admin]);
+  assert.equal(changed.code, 0, changed.stderr);
+  assert.match(changed.stdout, /^removed {2}route all$/m);
+  running.writeConfig("sinks: { out: { type: stdoot } }\n");
+  const invalid = await leat(["reload", "--admin", running.admin]);
+  assert.equal(invalid.code, 2);
+  assert.match(invalid.stderr, /leat\.yaml:\d+:\d+: /);
+});
+
+test("leat pause and leat resume", async (t) => {
+  const { admin } = await startForTest(t, yaml("http://127.0.0.1:9"));
+  const paused = await leat(["pause", "out", "--reason", "maintenance", "--admin", admin]);
+  assert.deepEqual([paused.code, paused.stdout], [0, "out is paused; its events wait.\n"]);
+  const { json } = await getJson(`${admin}/readyz`);
+  assert.match(JSON.stringify(json.degraded), /maintenance/);
+  assert.equal((await leat(["resume", "out", "--admin", admin])).code, 0);
+  assert.equal((await leat(["resume", "nobody", "--admin", admin])).code, 1);
+});
+
+test("the token comes from LEAT_ADMIN_TOKEN, or from the configuration that is named", async (t) => {
+  const running = await startForTest(t, yaml("http://127.0.0.1:9"), { server: `admin_token: ${TOKEN}` });
+  const without = await leat(["reload", "--admin", running.admin], { LEAT_ADMIN_TOKEN: "" });
+  assert.equal(without.code, 1);
+  assert.match(without.stderr, /LEAT_ADMIN_TOKEN/);
+  assert.equal((await leat(["reload", "--admin", running.admin], { LEAT_ADMIN_TOKEN: TOKEN })).code, 0);
+  const file = join(running.folder, "client.yaml");
+  writeFileSync(file, `server: { admin: "${new URL(running.admin).host}", admin_token: ${TOKEN} }\n`);
+  const named = await leat(["reload", "--config", file]);
+  assert.equal(named.code, 0, named.stderr);
+  assert.ok(!(named.stdout + named.stderr).includes(TOKEN));
+});
+
+test("with no daemon there, a command says so and ends with 1; wrong usage too", async () => {
+  const nobody = await leat(["reload", "--admin", "127.0.0.1:9"]);
+  assert.equal(nobody.code, 1);
+  assert.match(nobody.stderr, /No daemon answers at http:\/\/127\.0\.0\.1:9/);
+  for (const args of [
+    ["replay"],
+    ["replay", "x", "--to", "a/b"],
+    ["replay", "1"],
+    ["replay", "1", "--to", "a", "--dead", "b"],
+  ]) {
+    const wrong = await leat(args);
+    assert.equal(wrong.code, 1, args.join(" "));
+    assert.match(wrong.stderr, /^leat: /);
+  }
+});
