@@ -21,7 +21,6 @@ import { sinkStatuses } from "./daemon/sink-status.ts";
 import { retainStreams } from "./daemon/stream-retention.ts";
 import { definitionsOf } from "./daemon/subscriptions.ts";
 import { compileTargets } from "./daemon/targets.ts";
-import { version } from "./daemon/version.ts";
 import { Delivery } from "./delivery/delivery.ts";
 import { LeatError } from "./errors.ts";
 import { createListener, type Listener } from "./http/listener.ts";
@@ -31,6 +30,7 @@ import type { Log } from "./log.ts";
 import type { Plan, Settings } from "./plan.ts";
 import { systemChance, systemClock } from "./ports.ts";
 import { stopIsolation } from "./routing/isolation.ts";
+import { version } from "./version.ts";
 
 type Configuration = Extract<LoadResult, { ok: true }>;
 

@@ -15,6 +15,7 @@ const WORDS = [
   "component.ts",
   "pattern.ts",
   "version.ts",
+  "version.ts",
   "config/fields.ts",
 ];
 const LAYERS: readonly { readonly files: readonly string[]; readonly may: readonly string[] }[] = [

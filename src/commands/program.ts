@@ -1,6 +1,6 @@
 /** The command line: every command, one line each. */
 import { Command } from "commander";
-import { version } from "../daemon/version.ts";
+import { version } from "../version.ts";
 import { initCommand } from "./init.ts";
 import { purgeCommand } from "./purge.ts";
 import { quickstartCommand } from "./quickstart.ts";
