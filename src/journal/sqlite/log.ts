@@ -10,9 +10,10 @@ import { unpackEvents } from "./packed-events.ts";
 import type { Asked } from "./reader.ts";
 import type { Ring } from "./ring.ts";
 
-export type AskedLog = Asked<
-  Pick<LogQueries, "read" | "get" | "load" | "total" | "mark" | "seqBefore" | "seqAtTotal">
->;
+/** For `Reader.proxy`. */
+export const LOG_QUERIES = ["read", "get", "load", "total", "mark", "seqBefore", "seqAtTotal"] as const;
+
+export type AskedLog = Asked<Pick<LogQueries, (typeof LOG_QUERIES)[number]>>;
 
 /** Events a page for a subscription holds at most. */
 const PAGE_EVENTS = 500;

@@ -1,0 +1,172 @@
+/** The open journal as the rest of Leat has it: health, metrics, the tick that drives what goes on by itself, closing. */
+import { LeatError } from "../../errors.ts";
+import type { Clock } from "../../ports.ts";
+import type {
+  History,
+  Journal,
+  JournalHealth,
+  JournalMetrics,
+  JournalTuning,
+  StreamIndex,
+} from "../journal.ts";
+import { type ClockGuard, clockMark } from "./clock-guard.ts";
+import type { Committer } from "./committer.ts";
+import type { Folder } from "./folder.ts";
+import type { SqliteLedger } from "./ledger.ts";
+import type { SqliteLog } from "./log.ts";
+import type { Reader } from "./reader.ts";
+import type { WriterClient } from "./writer-client.ts";
+
+const TICK_MS = 1000;
+/** How long closing waits for what is still to be committed. */
+const DRAIN_MS = 10_000;
+/** Above it something keeps the WAL from being moved into the database. */
+const WAL_NOTE_BYTES = 256 * 1024 * 1024;
+
+export interface JournalParts {
+  readonly folder: Folder;
+  readonly writer: WriterClient;
+  readonly committer: Committer;
+  readonly readers: readonly Reader[];
+  readonly log: SqliteLog;
+  readonly ledger: SqliteLedger;
+  readonly history: History;
+  readonly streams: StreamIndex & { close(): Promise<void> };
+  readonly guard: ClockGuard;
+  readonly clock: Clock;
+}
+
+export class SqliteJournal implements Journal {
+  readonly log: SqliteLog;
+  readonly ledger: SqliteLedger;
+  readonly history: History;
+  readonly streams: StreamIndex;
+  readonly #parts: JournalParts;
+  readonly #listeners = new Set<(health: JournalHealth) => void>();
+  #stopTicking: () => void = () => {};
+  #closing: Promise<void> | null = null;
+
+  constructor(parts: JournalParts) {
+    this.#parts = parts;
+    this.log = parts.log;
+    this.ledger = parts.ledger;
+    this.history = parts.history;
+    this.streams = parts.streams;
+    this.#tick();
+  }
+
+  health(): JournalHealth {
+    const { committer } = this.#parts;
+    return {
+      intake: committer.intake(),
+      stalled: committer.stalled,
+      failed: committer.lost,
+      notes: this.#notes(),
+    };
+  }
+
+  onHealth(listener: (health: JournalHealth) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** The committer's state has changed. */
+  changed(): void {
+    if (this.#closing !== null) return;
+    if (!this.#parts.committer.stalled) this.ledger.wake();
+    const health = this.health();
+    for (const listener of this.#listeners) listener(health);
+  }
+
+  async ping(ms: number): Promise<void> {
+    const { clock, committer } = this.#parts;
+    let stop = () => {};
+    const late = new Promise<never>((_, reject) => {
+      stop = clock.after(ms, () => reject(silentError(ms)));
+    });
+    try {
+      await Promise.race([committer.ping(), late]);
+    } finally {
+      stop();
+    }
+  }
+
+  metrics(): JournalMetrics {
+    const { times, state, uncommittedBytes } = this.#parts.committer;
+    const { oldest, newest } = this.log.bounds();
+    return {
+      commits: times.commits,
+      committedEvents: times.events,
+      committedBytes: times.bytes,
+      commitSeconds: times.histogram(),
+      uncommittedBytes,
+      fileBytes: state.fileBytes,
+      walBytes: state.walBytes,
+      freeBytes: state.freeBytes,
+      events: newest - oldest + 1,
+      dedupeIds: state.dedupeIds,
+      dedupeEvictedEarly: state.dedupeEvictedEarly,
+      retainedThrough: oldest - 1,
+    };
+  }
+
+  configure(tuning: JournalTuning): void {
+    this.#parts.committer.configure(tuning);
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const { folder, writer, committer, readers, streams, clock } = this.#parts;
+    this.#stopTicking();
+    this.ledger.flush();
+    // A full disk may keep it from ever being done; what isn't committed was not promised.
+    await bounded(committer.drain(), DRAIN_MS);
+    this.ledger.close();
+    // Readers first: whoever closes last moves the WAL away, and only the writer may.
+    await Promise.all([...readers.map((reader) => reader.close()), streams.close()]);
+    writer.post({ kind: "close", mark: clockMark(clock.wall()) }, []);
+    await writer.ended();
+    committer.lose(new LeatError("unavailable", "journal_closed", "The journal is closed."));
+    folder.release();
+  }
+
+  #tick(): void {
+    const { writer, guard, clock } = this.#parts;
+    const now = clock.wall();
+    writer.post({ kind: "tick", now, trusted: guard.trusted(), mark: clockMark(now) }, []);
+    this.#stopTicking = clock.after(TICK_MS, () => this.#tick());
+  }
+
+  #notes(): string[] {
+    const { committer, guard } = this.#parts;
+    const { dedupeEvictedEarly, walBytes } = committer.state;
+    const notes: string[] = [];
+    if (!guard.trusted()) notes.push("The clock has stepped: nothing is deleted or expired by age for now.");
+    if (dedupeEvictedEarly > 0) notes.push(`${dedupeEvictedEarly} ids were forgotten before their time.`);
+    if (walBytes > WAL_NOTE_BYTES) notes.push(`journal.db-wal has grown to ${walBytes} bytes.`);
+    if (this.log.damaged.size > 0) notes.push(`${this.log.damaged.size} events are damaged on disk.`);
+    return notes;
+  }
+}
+
+/** Resolves when `work` does, or after `ms` of real time: closing must end even if a clock is simulated. */
+async function bounded(work: Promise<void>, ms: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  await Promise.race([work, late]);
+  clearTimeout(timer);
+}
+
+function silentError(ms: number): LeatError {
+  return new LeatError(
+    "unavailable",
+    "journal_silent",
+    `The journal's writer did not answer within ${ms} ms.`,
+  );
+}
