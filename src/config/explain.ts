@@ -76,7 +76,11 @@ class Explanation {
   /** Of something that has been reported: a broken value, or one that isn't known. */
   #isConsequence(): boolean {
     if (this.#merged.isBroken(this.#path)) return true;
-    return this.#path.some((_, at) => this.#subject.filled.unknown.has(dotted(this.#path.slice(0, at + 1))));
+    const { unknown } = this.#subject.filled;
+    const here = dotted(this.#path);
+    // A check of a component's own may look at any part of what it stands on.
+    if (this.#issue.code === "custom" && [...unknown].some((path) => path.startsWith(here))) return true;
+    return this.#path.some((_, at) => unknown.has(dotted(this.#path.slice(0, at + 1))));
   }
 
   #error(message: string, remedy: string | null, at: "key" | "value" = "value"): void {

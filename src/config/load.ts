@@ -61,7 +61,7 @@ export function loadConfig(options: LoadOptions): LoadResult {
   const retention = readRetention(reader);
   const sources = readSources(reader, components);
   const sinks = readSinks(reader, components);
-  const routes = readRoutes(reader, { sources, sinks });
+  const routes = readRoutes(reader, { sources, sinks }, components.sinks);
   checkWhole(reader, { sources, sinks }, routes, settings);
 
   if (problems.failed || !settings || !retention) return failure();

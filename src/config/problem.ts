@@ -88,7 +88,7 @@ export class Problems {
 
   /** A value that mustn't be shown, wherever a message of a library's might have taken it up. */
   hide(value: string): void {
-    if (value.length >= 4) this.#secrets.add(value);
+    if (value.length >= 6) this.#secrets.add(value);
   }
 
   get failed(): boolean {

@@ -3,6 +3,7 @@ import type { z } from "zod";
 import type { SinkType, SourceType } from "../component.ts";
 import { LEAT_SOURCE } from "../event.ts";
 import type { SinkPlan, SinkPolicy, SourcePlan } from "../plan.ts";
+import { text } from "./fields.ts";
 import type { Filled } from "./fill.ts";
 import { policyOf, type WrittenPolicy } from "./policy.ts";
 import type { Reader } from "./reader.ts";
@@ -102,8 +103,14 @@ function entries(reader: Reader, section: "sources" | "sinks") {
     if (reader.checkName(path) && name === LEAT_SOURCE) {
       reader.error(path, "the name is taken by Leat's own source", "choose another name", "key");
     }
-    return { name, path, value };
+    return { name, path, value: withType(reader, value, path) };
   });
+}
+
+/** With what `type:` says filled in: which fields there are depends on it. */
+function withType(reader: Reader, value: unknown, path: Path): unknown {
+  if (!isMap(value) || typeof value.type !== "string") return value;
+  return { ...value, type: reader.fill(text(), value.type, [...path, "type"]).value };
 }
 
 function typeOf<T extends { readonly type: string }>(types: readonly T[], value: unknown): T | null {

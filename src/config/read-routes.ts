@@ -2,11 +2,12 @@
 import type { SinkType } from "../component.ts";
 import { LEAT_SOURCE } from "../event.ts";
 import type { RoutePlan, TargetPlan, Transform } from "../plan.ts";
+import type { Filled } from "./fill.ts";
 import { policyOf } from "./policy.ts";
-import { suggest } from "./problem.ts";
+import { dotted, suggest } from "./problem.ts";
 import { checkBacklog, type ReadSink, type ReadSource, templatesOf } from "./read-components.ts";
 import type { Reader } from "./reader.ts";
-import { routeSchema, targetSchema } from "./schema.ts";
+import { routeSchema, targetSchema, wholeRouteSchema } from "./schema.ts";
 import { childrenOf, isMap, orList, type Path, shapeOf } from "./walk.ts";
 
 export interface Ends {
@@ -23,12 +24,14 @@ export interface ReadRoute {
   readonly plan: RoutePlan | null;
 }
 
-export function readRoutes(reader: Reader, ends: Ends): ReadRoute[] {
+export function readRoutes(reader: Reader, ends: Ends, sinkTypes: readonly SinkType[]): ReadRoute[] {
   const found = reader.merged.value.routes;
   if (!isMap(found)) return [];
+  const schema = wholeRouteSchema(sinkTypes);
   return Object.entries(found).map(([name, value]) => {
-    reader.checkName(["routes", name]);
-    return new RouteReader(reader, ends, name, value).read();
+    const path = ["routes", name];
+    reader.checkName(path);
+    return new RouteReader(reader, ends, name, reader.fill(schema, value, path)).read();
   });
 }
 
@@ -36,14 +39,16 @@ class RouteReader {
   readonly #reader: Reader;
   readonly #ends: Ends;
   readonly #name: string;
+  readonly #filled: Filled;
   readonly #value: unknown;
   readonly #path: Path;
 
-  constructor(reader: Reader, ends: Ends, name: string, value: unknown) {
+  constructor(reader: Reader, ends: Ends, name: string, filled: Filled) {
     this.#reader = reader;
     this.#ends = ends;
     this.#name = name;
-    this.#value = value;
+    this.#filled = filled;
+    this.#value = filled.value;
     this.#path = ["routes", name];
   }
 
@@ -51,11 +56,11 @@ class RouteReader {
     const written = isMap(this.#value) ? this.#value : {};
     // Its fields depend on the sinks: `to` is read on its own, below.
     const rest = isMap(this.#value) ? { ...this.#value, from: this.#from(), to: null } : this.#value;
-    const { data } = this.#reader.parse(routeSchema, rest, this.#path);
+    const { data } = this.#reader.parseFilled(routeSchema, { ...this.#filled, value: rest }, this.#path);
     const from = names(written.from);
     this.#checkFrom(from);
-    if (isMap(data?.match)) this.#reader.checkMatch([...this.#path, "match"], data.match);
-    const transform = this.#transform(data?.transform, [...this.#path, "transform"]);
+    if (isMap(written.match)) this.#reader.checkMatch([...this.#path, "match"], written.match);
+    const transform = this.#transform(written.transform, [...this.#path, "transform"]);
     const { targets, sinks } = this.#targets(written.to, transform);
     const plan = data && {
       name: this.#name,
@@ -85,6 +90,7 @@ class RouteReader {
     for (const name of from) {
       if (name === LEAT_SOURCE || sources.some((source) => source.name === name)) continue;
       const path = this.#pathOf("from", name);
+      if (this.#filled.unknown.has(dotted(path))) continue;
       const sink = sinks.find((one) => one.name === name);
       if (!sink) {
         const known = [...sources, ...sinks.filter((one) => one.plan?.givesBack)].map((one) => one.name);
@@ -151,16 +157,14 @@ class RouteReader {
       return null;
     }
     const sink = this.#ends.sinks.find((one) => one.name === name);
-    if (!sink) {
-      this.#unknownSink(name, isMap(to) ? [...path, "sink"] : path);
-      return null;
-    }
-    if (!sink.type) return null;
+    const at = isMap(to) ? [...path, "sink"] : path;
+    if (!sink && !this.#filled.unknown.has(dotted(at))) this.#unknownSink(name, at);
+    if (!sink?.type) return null;
     const as = isMap(to) && typeof to.as === "string" ? to.as : undefined;
     const subscription = this.#subscription(sink.type, name, as, path, seen);
     const schema = targetSchema(sink.type);
     const written = this.#withoutStrangers(isMap(to) ? to : { sink: name }, sink.type, path);
-    const { data } = this.#reader.parse(schema, written, path);
+    const { data } = this.#reader.parseFilled(schema, { ...this.#filled, value: written }, path);
     if (!data || !sink.plan) return null;
     const { retry } = data as { retry?: Parameters<typeof policyOf>[1] };
     const policy = sink.policy && policyOf(sink.policy, retry);

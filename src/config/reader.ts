@@ -42,7 +42,10 @@ export class Reader {
   }
 
   parse<T>(schema: z.ZodType<T>, value: unknown, base: Path): Read<T> {
-    const filled = this.fill(schema, value, base);
+    return this.parseFilled(schema, this.fill(schema, value, base), base);
+  }
+
+  parseFilled<T>(schema: z.ZodType<T>, filled: Filled, base: Path): Read<T> {
     this.#visitTexts(schema, filled, base);
     const result = schema.safeParse(filled.value);
     if (result.success) return { data: result.data, filled };

@@ -196,6 +196,15 @@ const anyTo = () => {
 /** A route whose `to` is looked at apart, since its fields depend on the sinks it names. */
 export const routeSchema = object(routeFields(anyTo()));
 
+/** A route with its targets, which may have what any of the sinks has. */
+export function wholeRouteSchema(sinks: readonly SinkType[]) {
+  const target = anyTargetSchema(sinks);
+  const to = oneOrList(z.union([nameOf("sink", ["billing"]), target])).describe(
+    "One or more sinks, by name or as a map",
+  );
+  return object(routeFields(to));
+}
+
 // ---------------------------------------------------------------------------------------------------------- the whole
 
 export const retentionSchema = object({
@@ -214,15 +223,11 @@ export const retentionSchema = object({
 const named = (schema: z.ZodType) => z.record(z.string().regex(NAME), schema).default({});
 
 export function fileSchema(components: Components) {
-  const target = anyTargetSchema(components.sinks);
-  const to = oneOrList(z.union([nameOf("sink", ["billing"]), target])).describe(
-    "One or more sinks, by name or as a map",
-  );
   return object({
     ...settingsFields,
     retention: retentionSchema,
     sources: named(oneOfTypes(components.sources)).describe("Where events come from, by name"),
     sinks: named(oneOfTypes(components.sinks)).describe("Where events go, by name"),
-    routes: named(object(routeFields(to))).describe("Which events go where, by name"),
+    routes: named(wholeRouteSchema(components.sinks)).describe("Which events go where, by name"),
   });
 }

@@ -6,6 +6,7 @@
  */
 import { resolve } from "node:path";
 import convict from "convict";
+import { closest, distance } from "fastest-levenshtein";
 import { z } from "zod";
 import type { Settings } from "../plan.ts";
 import { explain } from "./explain.ts";
@@ -110,7 +111,9 @@ export interface SettingsInput {
 export function readSettings(input: SettingsInput, merged: Merged, problems: Problems): Settings | null {
   const { filled, args, from } = input;
   const file = isMap(filled.value) ? filled.value : {};
-  const layered = layer(file, args, from.readEnv ? from.env : {});
+  const env = from.readEnv ? from.env : {};
+  warnOfUnknownVariables(env, problems);
+  const layered = layer(file, args, env);
   const result = settingsSchema.safeParse(layered.value);
   if (!result.success) {
     const subject = { schema: settingsSchema, value: layered.value, base: [], filled };
@@ -123,6 +126,18 @@ export function readSettings(input: SettingsInput, merged: Merged, problems: Pro
   });
   checkSettings(settings, from, (path) => layered.place(path) ?? merged.place(path), problems);
   return settings;
+}
+
+/** A slip in a variable's name would otherwise pass in silence. Only near ones: others may have a `LEAT_` of their own. */
+function warnOfUnknownVariables(env: FillSources["env"], problems: Problems): void {
+  const known = settingOptions.map(({ variable }) => variable);
+  for (const variable of Object.keys(env)) {
+    if (!variable.startsWith("LEAT_") || known.includes(variable)) continue;
+    const near = closest(variable, known);
+    if (distance(variable, near) > 2) continue;
+    const place = { file: variable, line: 0, column: 0 };
+    problems.warn(place, "no setting has this variable", `did you mean ${near}?`);
+  }
 }
 
 /** The file's settings with variables and arguments over them, and where the latter come from. */
