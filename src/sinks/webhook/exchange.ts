@@ -35,6 +35,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   #statusText = "";
   #headers: IncomingHttpHeaders = {};
   readonly #chunks: Buffer[] = [];
+  #complete = false;
   #kept = 0;
   #read = 0;
 
@@ -89,7 +90,10 @@ export class Exchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseEnd(): void {
-    this.#answered();
+    this.#complete = true;
+    // undici takes a connection into use again one turn of the event loop after its answer. A next delivery that began
+    // before would open another one, so that there were twice as many as the sink's concurrency.
+    queueMicrotask(() => setImmediate(() => this.#answered()));
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
@@ -107,6 +111,10 @@ export class Exchange implements Dispatcher.DispatchHandler {
   }
 
   #aborted(): void {
+    if (this.#complete) {
+      this.#answered();
+      return;
+    }
     const { reason } = this.#options.signal;
     const error = reason instanceof Error ? reason : new Error("given up");
     const where = this.#status === 0 ? "" : `, the answer (status ${this.#status}) being incomplete`;

@@ -1,4 +1,5 @@
-/** What went wrong with a request, as the words of `Report`. By codes alone, never by the text of an error. */
+/** What went wrong with a request, as the words of `Report`. By codes and classes, never by the text of an error. */
+import { errors } from "undici";
 
 const WORDS: Readonly<Record<string, string>> = {
   ECONNREFUSED: "connection_refused",
@@ -48,7 +49,7 @@ export function failureWord(error: unknown): string {
   if (word !== undefined) return word;
   if (code.startsWith("ERR_TLS_") || code.startsWith("ERR_SSL_") || code.startsWith("ERR_OSSL_"))
     return "tls";
-  return code.startsWith("HPE_") ? "protocol" : "network";
+  return error instanceof errors.HTTPParserError ? "protocol" : "network";
 }
 
 /** undici refused to build the request: a header or a path with characters that HTTP can't carry. */
