@@ -51,15 +51,6 @@ const WITH_TOKEN: readonly Case[] = [
     headers: { ...bearer, host: "localhost.evil.example" },
     status: 421,
   },
-  { what: "no Host that counts", path: "/api/sinks", headers: { ...bearer, host: "" }, status: 421 },
-  { what: "localhost", path: "/api/sinks", headers: { ...bearer, host: "localhost:8081" }, status: 200 },
-  { what: "IPv6 loopback", path: "/api/sinks", headers: { ...bearer, host: "[::1]:8081" }, status: 200 },
-  {
-    what: "a listed Host",
-    path: "/api/sinks",
-    headers: { ...bearer, host: "leat.internal:443" },
-    status: 200,
-  },
   {
     what: "a listed Host in capitals",
     path: "/api/sinks",

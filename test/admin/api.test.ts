@@ -9,7 +9,7 @@ sources:
   in: { type: webhook, path: /in, verify: { type: none }, id: body.id }
   signed: { type: webhook, path: /signed, verify: { type: github, secret: a-secret } }
 sinks:
-  out: { type: webhook, url: "${url}", dead_on: [400] , retry: { initial: 50ms, max_wait: 100ms } }
+  out: { type: webhook, url: "${url}", retry: { initial: 50ms, max_wait: 100ms, dead_on: [400] } }
   live: { type: sse, path: /events, auth: { type: none } }
 routes:
   all: { from: in, to: [out, live] }

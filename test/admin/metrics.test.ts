@@ -104,7 +104,7 @@ test("J3 holds in every scrape while events come in, are delivered, filtered, re
     `
 sources: { in: { type: webhook, path: /in, verify: { type: none } } }
 sinks:
-  out: { type: webhook, url: "${receiver.url}/hook", dead_on: [400], retry: { initial: 20ms, max_wait: 50ms }, breaker: { failures: 1000 } }
+  out: { type: webhook, url: "${receiver.url}/hook", retry: { initial: 20ms, max_wait: 50ms, dead_on: [400] }, breaker: { failures: 1000 } }
   live: { type: sse, path: /events, auth: { type: none } }
 routes:
   all: { from: in, to: [out, live] }

@@ -21,7 +21,7 @@ async function leat(args: readonly string[], env: Record<string, string> = {}) {
 const TOKEN = "a-token-that-is-long-enough";
 const yaml = (url: string) => `
 sources: { in: { type: webhook, path: /in, verify: { type: none }, id: body.id } }
-sinks: { out: { type: webhook, url: "${url}/hook", dead_on: [400], retry: { initial: 1h } } }
+sinks: { out: { type: webhook, url: "${url}/hook", retry: { initial: 1h, dead_on: [400] } } }
 routes: { all: { from: in, to: out } }
 `;
 

@@ -52,7 +52,7 @@ routes: { all: { from: in, to: live } }
   assert.deepEqual(bodies(receiver.received), [2], "a new route starts after the reload");
   await waitFor("both at the reader", () => reader.events.length === 2);
   assert.equal(reader.connections, 1, "the open stream survived");
-  assert.equal(await metric(admin, /leat_config_reload_success (\d)/), "1");
+  assert.equal(await metric(admin, /^leat_config_reload_success (\d)/m), "1");
 });
 
 test("an invalid file changes nothing and is reported, with every problem and its place", async (t) => {
@@ -72,14 +72,14 @@ routes: { all: { from: in, to: out } }
   assert.equal(code, "invalid_configuration");
   assert.ok(problems.length >= 2, problems.join("\n"));
   for (const problem of problems) assert.match(problem, /leat\.yaml:\d+:\d+: /);
-  assert.equal(await metric(admin, /leat_config_reload_success (\d)/), "0");
+  assert.equal(await metric(admin, /^leat_config_reload_success (\d)/m), "0");
   assert.equal(running.logged.filter(({ level }) => level === "error").length, 1);
 
   assert.equal((await postJson(`${url}/in`, { n: 1 })).status, 200);
   await waitFor("a delivery by the old configuration", () => receiver.received.length === 1);
   running.writeConfig(yaml);
   assert.equal((await postJson(`${admin}/api/reload`, {})).status, 200);
-  assert.equal(await metric(admin, /leat_config_reload_success (\d)/), "1");
+  assert.equal(await metric(admin, /^leat_config_reload_success (\d)/m), "1");
 });
 
 test("a file that can't be read, and one that is gone, change nothing", async (t) => {
@@ -110,7 +110,7 @@ routes: { all: { from: in, to: out } }
   running.writeConfig(yaml(next.url));
   const result = await daemon.reload();
   assert.ok(result.ok);
-  assert.deepEqual(result.changed, ["sink out"]);
+  assert.ok(result.changed.includes("sink out"));
   await waitFor("the retry, at the new address", () => bodies(next.received).includes(2));
   resolve(200);
   await waitFor("everything to be settled", async () => {
