@@ -9,18 +9,20 @@ import { join, resolve } from "node:path";
 import type { z } from "zod";
 import type { SinkType, SourceType } from "../component.ts";
 import { sinkTypes, sourceTypes } from "../components.ts";
-import { object } from "./fields.ts";
+import { duration, object, rate, share, size } from "./fields.ts";
+import { DEFAULT_PATHS } from "./files.ts";
 import { policyFields } from "./policy.ts";
 import {
   anyTargetSchema,
   type Components,
+  fileSchema,
   retentionSchema,
   routeSchema,
   sinkFieldsOf,
   sourceFields,
 } from "./schema.ts";
 import { settingOptions, settingsFields } from "./settings.ts";
-import { alternatives, choicesOf, expects, type Field, fieldOf, shapeOf } from "./walk.ts";
+import { alternatives, choicesOf, expects, type Field, fieldOf, orList, shapeOf } from "./walk.ts";
 
 const FOLDER = resolve(import.meta.dirname, "../../docs/reference");
 const NOTE = "<!-- Generated from the schemas by `npm run reference`; don't edit. -->";
@@ -28,6 +30,7 @@ const NOTE = "<!-- Generated from the schemas by `npm run reference`; don't edit
 /** Each page's name and text. */
 export function referencePages(components: Components): Map<string, string> {
   return new Map([
+    ["file.md", filePage(components)],
     ["settings.md", settingsPage()],
     ["sources.md", sourcesPage(components.sources)],
     ["sinks.md", sinksPage(components.sinks)],
@@ -36,6 +39,31 @@ export function referencePages(components: Components): Map<string, string> {
 }
 
 // -------------------------------------------------------------------------------------------------------------- pages
+
+function filePage(components: Components): string {
+  const pages: Record<string, string> = { sources: "sources.md", sinks: "sinks.md", routes: "routes.md" };
+  const rows = shapeOf(fileSchema(components)).map(([key, schema]) => {
+    const link = pages[key] ?? `settings.md#${key}`;
+    return `| [\`${key}\`](${link}) | ${cell(sentence(fieldOf(schema).description))} |`;
+  });
+  const units = [duration(), size(), rate(), share()].map((schema) => {
+    const { expects = "", examples = [] } = fieldOf(schema).flags;
+    return `${expects} is written as ${orList(examples.map((example) => `\`${example}\``))}`;
+  });
+  return page("The file", [
+    `One or more YAML 1.2 files, given as files or folders (\`*.yaml\`, \`*.yml\`); without any, ${orList(
+      DEFAULT_PATHS.map((path) => `\`${path}\``),
+    )}. Names of sources, sinks and routes are unique across files; any other section stands in one of them.`,
+    `| section | |\n| --- | --- |\n${rows.join("\n")}`,
+    "Keys at the top that begin with `x-` are free, for anchors.",
+    `${sentence(units.join("; "))} Names have lower-case letters, digits, \`_\` and \`-\`.`,
+    [
+      `\`\${VAR}\`, \`\${VAR:-default}\` and \`\${file:/path}\` (a relative path counts from the file's folder) may stand`,
+      "in any string but an expression (`match`, `where`, `transform`, `id`, `event_type`, `key`);",
+      `\`$\${\` is a literal \`\${\`. They are filled in after the YAML is parsed.`,
+    ].join(" "),
+  ]);
+}
 
 function settingsPage(): string {
   const sections = Object.entries(settingsFields).map(([name, schema]) => {
