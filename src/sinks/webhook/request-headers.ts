@@ -1,5 +1,5 @@
 /** The headers of a request: what is the same for all is made once, the rest is appended for each attempt. */
-import { randomUUID } from "node:crypto";
+import { type KeyObject, randomUUID } from "node:crypto";
 import type { Message } from "../../component.ts";
 import { type Event, headerValue, type PackedHeaders, unpackHeaders } from "../../event.ts";
 import { version } from "../../version.ts";
@@ -17,7 +17,7 @@ const NOTHING = /^0+$/;
 export class RequestHeaders {
   /** Names and values in turn, as undici takes them. */
   readonly #fixed: readonly string[];
-  readonly #keys: readonly Buffer[];
+  readonly #keys: readonly KeyObject[];
   readonly #forward: ReadonlySet<string>;
   readonly #contentTypeFixed: boolean;
 

