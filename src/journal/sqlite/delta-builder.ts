@@ -110,6 +110,7 @@ export class DeltaBuilder {
   }
 
   clear(suspect: Seq): void {
+    if (this.suspect === suspect) this.suspect = null;
     this.#cleared.push(suspect);
     this.some = true;
   }

@@ -61,6 +61,11 @@ export class Singly {
     return candidate;
   }
 
+  /** The candidate was settled without an attempt. */
+  withdraw(): void {
+    this.#candidate = null;
+  }
+
   /** Its lease ended without a trace: it is still the candidate, and recorded. */
   giveBack(delivery: Delivery): boolean {
     if (!this.#evaluating) return false;

@@ -171,7 +171,7 @@ export class LiveSubscription implements Subscription, DeltaSource {
     const delivery = this.#end(lease);
     for (const account of delivery.owners.accounts) account.release(delivery.replay > 0, delivery.retried);
     if (delivery.letGo) {
-      this.#finish(delivery, "purged", false);
+      this.#purge(delivery, false);
       this.#changed();
     } else if (this.#singly?.giveBack(delivery) === true) delivery.state = "suspect";
     else {
@@ -202,7 +202,7 @@ export class LiveSubscription implements Subscription, DeltaSource {
         if (delivery.replay > 0) this.#freeByReplay(delivery);
         break;
       case "retry":
-        if (delivery.letGo) this.#finish(delivery, "purged", true);
+        if (delivery.letGo) this.#purge(delivery, true);
         else this.#retry(delivery, settlement.delayMs);
         break;
       case "dead":
@@ -500,6 +500,7 @@ export class LiveSubscription implements Subscription, DeltaSource {
     else if (event.type === DAMAGED_TYPE) {
       this.#die(delivery, "damaged_row", "The event's row in the journal fails its checksum.", false);
     } else if (this.#singly?.crashed.has(delivery.seq)) {
+      this.#gathering.clear(delivery.seq);
       this.#die(
         delivery,
         "crashed",
@@ -625,16 +626,25 @@ export class LiveSubscription implements Subscription, DeltaSource {
     this.#freed(next);
   }
 
+  /** It was in flight when its subscription was purged. */
+  #purge(delivery: Delivery, leased: boolean): void {
+    if (delivery.replay === 0) this.#gathering.expire(delivery.seq, "purged", false);
+    this.#finish(delivery, "purged", leased);
+  }
+
   #drop(delivery: Delivery, letting: LettingGo): void {
     switch (delivery.state) {
       case "leased":
       case "settling":
-      case "suspect":
         // What is in flight ends as it ends; after a purge it is not tried again.
         if (letting.outcome === "purged") delivery.letGo = true;
         return;
       case "gone":
         return;
+      case "suspect":
+        this.#singly?.withdraw();
+        this.#gathering.clear(delivery.seq);
+        break;
       case "parked":
         this.#parkedBytes -= delivery.event?.body.byteLength ?? 0;
         this.#lanes.drop();
@@ -787,7 +797,7 @@ export class LiveSubscription implements Subscription, DeltaSource {
   #wait(delivery: Delivery): void {
     delivery.state = "retrying";
     if (delivery.letGo) {
-      this.#finish(delivery, "purged", false);
+      this.#purge(delivery, false);
       this.#changed();
     } else this.#retries.push(delivery);
   }

@@ -1,0 +1,212 @@
+/**
+ * What deliveries must be like, kept beside the ledger by simpler means: by event, who owes it, and whether it is settled.
+ * After a crash it is read back from disk; what the two then say is held against each other by counting rows.
+ */
+import assert from "node:assert/strict";
+import type { Event, Seq } from "../../../src/event.ts";
+import type { Lease, SubscriptionDefinition } from "../../../src/journal/journal.ts";
+import type { RouteSpans } from "../../../src/journal/sqlite/feeds.ts";
+import type { Row, Storage } from "../../../src/journal/sqlite/storage.ts";
+
+interface Known {
+  readonly source: string;
+  readonly key: string | null;
+}
+
+export class DeliveryModel {
+  readonly #disk: Storage;
+  readonly #events = new Map<Seq, Known>();
+  /** By subscription: what its receiver said yes to, in any life; what ended otherwise. */
+  readonly #delivered = new Map<string, Set<Seq>>();
+  readonly #dead = new Map<string, Set<Seq>>();
+  /** By subscription: settled, as far as this life knows; and what is leased. */
+  #settled = new Map<string, Set<Seq>>();
+  #leased = new Map<string, Set<Seq>>();
+  /** Purged while they were leased: they end with their lease. */
+  #purged = new Map<string, Set<Seq>>();
+
+  constructor(disk: Storage) {
+    this.#disk = disk;
+  }
+
+  appended(events: readonly Event[]): void {
+    for (const { seq, source, key } of events) this.#events.set(seq, { source, key });
+  }
+
+  /** A new process: only what is on disk counts. */
+  restart(): void {
+    this.#settled = new Map();
+    this.#leased = new Map();
+    this.#purged = new Map();
+    this.#read();
+    for (const subscription of this.#subscriptions()) {
+      const settled = of(this.#settled, String(subscription.name));
+      const rows = this.#rows(subscription);
+      for (const seq of this.#owed(subscription)) {
+        if (seq <= Number(subscription.cursor) && !rows.has(seq)) settled.add(seq);
+      }
+      // It ended the process three times: dead without another try.
+      for (const { seq } of this.#all(
+        "SELECT seq FROM suspicion WHERE subscription = ? AND times >= 3",
+        subscription.id,
+      )) {
+        settled.add(Number(seq));
+        of(this.#dead, String(subscription.name)).add(Number(seq));
+      }
+    }
+  }
+
+  leased({ name, order }: SubscriptionDefinition, { event, replay }: Lease): void {
+    assert.notEqual(event.type, "leat.missing");
+    if (replay > 0) return;
+    const leased = of(this.#leased, name);
+    assert.ok(!leased.has(event.seq), `${name}: ${event.seq} is leased twice`);
+    const settled = of(this.#settled, name);
+    assert.ok(!settled.has(event.seq), `${name}: ${event.seq} is leased though it is settled`);
+    leased.add(event.seq);
+    if (order === "none" || (order === "key" && event.key === null)) return;
+    const subscription = this.#subscriptions().find((row) => row.name === name);
+    if (subscription === undefined) return;
+    for (const seq of this.#owed(subscription)) {
+      if (seq >= event.seq || settled.has(seq)) continue;
+      if (order === "key" && this.#events.get(seq)?.key !== event.key) continue;
+      if (order === "seq" && leased.has(seq)) continue;
+      assert.fail(`${name}: ${event.seq} (key ${event.key}) is leased before ${seq} is settled`);
+    }
+  }
+
+  /** Released, or to be tried again. */
+  handedBack({ name }: SubscriptionDefinition, { event, replay }: Lease): void {
+    if (replay > 0) return;
+    of(this.#leased, name).delete(event.seq);
+    if (of(this.#purged, name).has(event.seq)) of(this.#settled, name).add(event.seq);
+  }
+
+  /** A person purged what is owed up to here. */
+  purged({ name }: SubscriptionDefinition, through: Seq): void {
+    const subscription = this.#subscriptions().find((row) => row.name === name);
+    const leased = of(this.#leased, name);
+    for (const seq of subscription === undefined ? [] : this.#owed(subscription)) {
+      if (seq <= through) of(leased.has(seq) ? this.#purged : this.#settled, name).add(seq);
+    }
+  }
+
+  settled({ name }: SubscriptionDefinition, { event, replay }: Lease): void {
+    of(this.#delivered, name).add(event.seq);
+    if (replay > 0) return;
+    of(this.#leased, name).delete(event.seq);
+    of(this.#settled, name).add(event.seq);
+  }
+
+  dead({ name }: SubscriptionDefinition, { event, replay }: Lease): void {
+    of(this.#dead, name).add(event.seq);
+    if (replay > 0) return;
+    of(this.#leased, name).delete(event.seq);
+    of(this.#settled, name).add(event.seq);
+  }
+
+  /** J3 on disk: the columns add up, and what is pending or retrying is what rows and the cursor say. */
+  checkDisk(): void {
+    this.#read();
+    for (const subscription of this.#subscriptions()) {
+      const accounts = this.#all("SELECT * FROM account WHERE subscription = ?", subscription.id);
+      for (const account of accounts) {
+        for (const prefix of ["", "replay_"]) {
+          const column = (name: string) => Number(account[prefix + name]);
+          const states = ["pending", "retrying", "filtered", "delivered", "dead", "expired", "purged"];
+          const sum = states.reduce((total, name) => total + column(name), 0);
+          const shown = `${subscription.name}: ${JSON.stringify(account)}`;
+          assert.equal(sum, column("accepted"), `J3 on disk: ${shown}`);
+          for (const name of states) assert.ok(column(name) >= 0, `J3 on disk: ${shown}`);
+        }
+      }
+      if (isStream(subscription)) continue;
+      const rows = this.#all("SELECT * FROM delivery WHERE subscription = ?", subscription.id);
+      const count = (state: (row: Row) => boolean, replays: boolean) =>
+        rows.filter((row) => Number(row.replay) > 0 === replays && state(row)).length;
+      const retrying = (row: Row) => row.state === "retrying" && Number(row.attempts) > 0;
+      const unread = this.#owed(subscription).filter((seq) => seq > Number(subscription.cursor)).length;
+      const [account] = accounts;
+      const shown = `${subscription.name}: ${JSON.stringify(account)} ${JSON.stringify(rows)}`;
+      assert.equal(account?.retrying, count(retrying, false), `retrying rows: ${shown}`);
+      assert.equal(
+        account?.pending,
+        count((row) => !retrying(row), false) + unread,
+        `pending rows: ${shown}`,
+      );
+      assert.equal(account?.replay_retrying, count(retrying, true), `replays' retrying rows: ${shown}`);
+      assert.equal(
+        account?.replay_pending,
+        count((row) => !retrying(row), true),
+        `replays' rows: ${shown}`,
+      );
+    }
+  }
+
+  /** Nothing was lost: what was owed was delivered (or filtered), or died, or was purged. */
+  checkEverySettled(): void {
+    for (const subscription of this.#subscriptions()) {
+      const name = String(subscription.name);
+      const purged = this.#all("SELECT first, last FROM expiry WHERE subscription = ?", subscription.id);
+      for (const seq of this.#owed(subscription)) {
+        const ended =
+          of(this.#delivered, name).has(seq) ||
+          of(this.#dead, name).has(seq) ||
+          purged.some(({ first, last }) => Number(first) <= seq && seq <= Number(last));
+        assert.ok(ended || this.#removed(subscription, seq), `${name}: ${seq} was lost`);
+      }
+    }
+  }
+
+  /** A commit that nobody was told of counts too. */
+  #read(): void {
+    for (const row of this.#disk.prepare("SELECT * FROM event").all()) {
+      const source = this.#disk.prepare("SELECT name FROM source WHERE id = ?").get(row.source!)?.name;
+      this.#events.set(Number(row.seq), {
+        source: String(source),
+        key: row.key === null ? null : String(row.key),
+      });
+    }
+  }
+
+  #removed(_subscription: Row, seq: Seq): boolean {
+    // Retention takes expiry ranges with their events.
+    return this.#all("SELECT 1 FROM event WHERE seq = ?", seq).length === 0;
+  }
+
+  #owed(subscription: Row): Seq[] {
+    const feeds = JSON.parse(String(subscription.feeds)) as RouteSpans[];
+    const spans = feeds.flatMap((feed) => feed.spans);
+    return [...this.#events]
+      .filter(([seq, { source }]) =>
+        spans.some(
+          (s) => seq > s.after && (s.until === null || seq <= s.until) && s.sources.includes(source),
+        ),
+      )
+      .map(([seq]) => seq)
+      .sort((a, b) => a - b);
+  }
+
+  #rows(subscription: Row): Set<Seq> {
+    const rows = this.#all("SELECT seq FROM delivery WHERE subscription = ? AND replay = 0", subscription.id);
+    return new Set(rows.map(({ seq }) => Number(seq)));
+  }
+
+  #subscriptions(): Row[] {
+    return this.#disk.prepare("SELECT * FROM subscription").all();
+  }
+
+  #all(sql: string, value: Row[string] | undefined): Row[] {
+    return this.#disk.prepare(sql).all(value!);
+  }
+}
+
+function isStream(subscription: Row): boolean {
+  return (JSON.parse(String(subscription.definition)) as SubscriptionDefinition).kind === "stream";
+}
+
+function of(sets: Map<string, Set<Seq>>, name: string): Set<Seq> {
+  let set = sets.get(name);
+  if (set === undefined) sets.set(name, (set = new Set()));
+  return set;
+}
