@@ -1,7 +1,13 @@
 /** What the tests of streams share: a stream as the daemon has it, over a real index and HTTP server, and its readers. */
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
-import { type ClientRequest, createServer, type IncomingMessage, request } from "node:http";
+import {
+  type ClientRequest,
+  createServer,
+  type IncomingMessage,
+  request,
+  type ServerResponse,
+} from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -30,6 +36,12 @@ export function frame(channel: string, body: string | Uint8Array, time = Date.no
   return { channel, type: "t", id: `id-${body.length}`, time, body: Buffer.from(body) };
 }
 
+/** Whatever time-out is set on it, it is this one. */
+function hurry(response: ServerResponse, ms: number): void {
+  const setTimeout = response.setTimeout.bind(response);
+  response.setTimeout = (_ms, callback) => setTimeout(ms, callback);
+}
+
 /** A stream with what stands around it in the daemon: its index, the journal's last seq, a listener. */
 export class StreamUnderTest {
   sink: StreamSink;
@@ -41,13 +53,15 @@ export class StreamUnderTest {
   port = 0;
   readonly #server;
   readonly #fields: object;
+  static readonly #open = new Set<StreamUnderTest>();
 
-  private constructor(folder: string, index: SqliteStreamIndex, fields: object) {
+  private constructor(folder: string, index: SqliteStreamIndex, fields: object, stalledMs?: number) {
     this.folder = folder;
     this.index = index;
     this.#fields = fields;
     this.sink = this.#create();
     this.#server = createServer((request, response) => {
+      if (stalledMs !== undefined) hurry(response, stalledMs);
       Promise.resolve(this.sink.endpoint().handle(request, response, "")).catch((error: unknown) => {
         this.log.error({ error: String(error) }, "handle failed");
         response.destroy();
@@ -84,9 +98,21 @@ export class StreamUnderTest {
     await old.stop();
   }
 
-  static async start(fields: object = {}, folder = temporaryFolder(), port = 0): Promise<StreamUnderTest> {
+  /** After a failed test: so that the process can end. */
+  static async closeAll(): Promise<void> {
+    for (const stream of StreamUnderTest.#open) await stream.kill();
+  }
+
+  /** `stalledMs` stands in for the 30 s after which a reader that takes nothing is cut off. */
+  static async start(
+    fields: object = {},
+    folder = temporaryFolder(),
+    port = 0,
+    stalledMs?: number,
+  ): Promise<StreamUnderTest> {
     const index = await openStreamIndex({ file: join(folder, "streams.db"), log: quietLog() });
-    const stream = new StreamUnderTest(folder, index, fields);
+    const stream = new StreamUnderTest(folder, index, fields, stalledMs);
+    StreamUnderTest.#open.add(stream);
     await stream.sink.start();
     await new Promise<void>((resolve) => stream.#server.listen(port, "127.0.0.1", resolve));
     stream.port = (stream.#server.address() as AddressInfo).port;
@@ -111,6 +137,7 @@ export class StreamUnderTest {
 
   /** As kill -9 would: sockets are cut, nothing is said. The index keeps what it had. */
   async kill(): Promise<void> {
+    StreamUnderTest.#open.delete(this);
     this.#server.closeAllConnections();
     await new Promise((resolve) => this.#server.close(resolve));
     await this.sink.stop();

@@ -70,8 +70,6 @@ export interface SseOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly chance?: Chance;
-  /** How long a reader may take nothing before it is cut off; 30 s. */
-  readonly stalledMs?: number;
 }
 
 /** One connected reader with what belongs to its connection. */
@@ -186,7 +184,8 @@ export class SseEndpoint implements HttpEndpoint {
     const refusal = this.#refusal();
     if (refusal) {
       this.#counters.refused++;
-      response.end(encodeBye(refusal, this.#retryMs()));
+      const live = asked === null && !this.#options.begin;
+      response.end(encodeBye(refusal, this.#retryMs(), live ? this.#feed.published : 0));
       return;
     }
     this.#enter(response);
@@ -195,8 +194,8 @@ export class SseEndpoint implements HttpEndpoint {
       response.end(encodeBye("restart", this.#retryMs()));
       return;
     }
-    const { clock, stalledMs } = this.#options;
-    const outlet = new ResponseOutlet(response, () => this.#counters.closed++, stalledMs);
+    const { clock } = this.#options;
+    const outlet = new ResponseOutlet(response, () => this.#counters.closed++);
     const reader = new Reader({
       selection,
       position,

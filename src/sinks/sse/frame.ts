@@ -72,9 +72,13 @@ export function encodeGap(gap: Gap, position: Seq): Buffer {
   return Buffer.from(`event: gap\ndata: ${JSON.stringify(gap)}\n${idLine(position)}\n`);
 }
 
-/** Come back later: the stream ends after it. Never a status but 200, with which an EventSource gives up for good. */
-export function encodeBye(reason: "load" | "restart", retryMs: number): Buffer {
-  return Buffer.from(`retry: ${Math.round(retryMs)}\nevent: bye\ndata: ${JSON.stringify({ reason })}\n\n`);
+/**
+ * Come back later: the stream ends after it. Never a status but 200, with which an EventSource gives up for good.
+ * A position is given to one that is turned away before it had any, so that it misses nothing until it is back.
+ */
+export function encodeBye(reason: "load" | "restart", retryMs: number, position: Seq = 0): Buffer {
+  const retry = `retry: ${Math.round(retryMs)}\n`;
+  return Buffer.from(`${retry}event: bye\ndata: ${JSON.stringify({ reason })}\n${idLine(position)}\n`);
 }
 
 /** Position 0 is none. */

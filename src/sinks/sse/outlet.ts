@@ -9,10 +9,10 @@ export class ResponseOutlet implements Outlet {
   readonly #response: ServerResponse;
 
   /** `onStalled` is called once it was cut off for taking nothing. */
-  constructor(response: ServerResponse, onStalled: () => void, stalledMs = STALLED_MS) {
+  constructor(response: ServerResponse, onStalled: () => void) {
     this.#response = response;
     // Node's socket time-out runs from the last byte that moved, also within one large write.
-    response.setTimeout(stalledMs, () => {
+    response.setTimeout(STALLED_MS, () => {
       if (this.buffered() === 0 || response.destroyed) return;
       onStalled();
       response.destroy();
