@@ -8,7 +8,10 @@ import { createHmac, createSecretKey, type KeyObject } from "node:crypto";
 const PREFIX = "whsec_";
 const BASE64 = /^[A-Za-z0-9+/]+={0,2}$/;
 
-/** The key in `whsec_<base64>` (the prefix may be left out, as Svix allows); null when it isn't 24 to 64 bytes. A key object: from bytes, a digest takes five times as long. */
+/**
+ * The key in `whsec_<base64>` (the prefix may be left out, as Svix allows); null when it isn't 24 to 64 bytes. As a key
+ * object, since a digest takes five times as long when it is given bytes.
+ */
 export function standardKey(secret: string): KeyObject | null {
   const encoded = secret.startsWith(PREFIX) ? secret.slice(PREFIX.length) : secret;
   if (!BASE64.test(encoded)) return null;
