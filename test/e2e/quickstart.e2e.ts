@@ -22,8 +22,8 @@ test("the quickstart: a Stripe-signed webhook reaches all three sinks, an unsign
       cwd: folder,
       env: {
         ...process.env,
-        LEAT_SERVER_LISTEN: `127.0.0.1:${listen}`,
-        LEAT_SERVER_ADMIN: `127.0.0.1:${admin}`,
+        LEAT_LISTEN: `127.0.0.1:${listen}`,
+        LEAT_ADMIN: `127.0.0.1:${admin}`,
         LEAT_JOURNAL_PATH: join(folder, "data"),
         STRIPE_WEBHOOK_SECRET: secret,
       },
