@@ -6,22 +6,11 @@
  * meanwhile), and a lease is settled only when its write is durable: after a crash in between the event is published
  * and written again, and the write replaces itself.
  */
-import type { StreamFrame } from "../component.ts";
-import type { NewEvent } from "../event.ts";
 import type { Lease, Settlement, StreamIndex, Subscription } from "../journal/journal.ts";
 import { Flights } from "./flights.ts";
-import { raiseDead } from "./raise.ts";
+import { type Rendered, renderFrames } from "./frames.ts";
 import type { Prepared, StreamTarget } from "./target.ts";
-import { defect, tooManyHops, unprepared, type WorkerTools } from "./worker.ts";
-
-type RouteOutcome = Extract<Settlement, { outcome: "streamed" }>["routes"][number];
-
-/** What a lease came to, once prepared. */
-interface Rendered {
-  readonly frames: readonly StreamFrame[];
-  readonly outcomes: readonly RouteOutcome[];
-  readonly raises: readonly NewEvent[];
-}
+import { defect, type WorkerTools } from "./worker.ts";
 
 /** A lease on its way; `rendered` is null while a route still awaits something. */
 interface Flight {
@@ -35,8 +24,6 @@ const BATCH = 64;
 const STRETCH_MS = 5;
 /** After an index write failed: the first wait, doubling up to the last. */
 const INDEX_RETRY_MS = { first: 500, most: 30_000 };
-/** A line's end or NUL in a channel could forge what goes over a stream's wire. */
-const CONTROL = /\p{Cc}/u;
 
 export class StreamWorker {
   readonly subscription: Subscription;
@@ -124,54 +111,13 @@ export class StreamWorker {
       }
     });
     if (prepared.every((each) => !(each instanceof Promise))) {
-      flight.rendered = this.#rendered(flight, prepared as Prepared[]);
+      flight.rendered = renderFrames(flight, prepared as Prepared[], this.#tools);
       return;
     }
     void Promise.all(prepared.map((each) => Promise.resolve(each).catch(defect))).then((all) => {
-      flight.rendered = this.#rendered(flight, all);
+      flight.rendered = renderFrames(flight, all, this.#tools);
       this.#publish();
     });
-  }
-
-  #rendered({ lease, target }: Flight, prepared: readonly Prepared[]): Rendered {
-    const { event } = lease;
-    const { observer, clock, log } = this.#tools;
-    const frames: StreamFrame[] = [];
-    const raises: NewEvent[] = [];
-    const outcomes = prepared.map((each, nth): RouteOutcome => {
-      const route = lease.routes[nth] ?? "";
-      if (each.result === "filtered") {
-        observer.filtered(route, target.stream, each.reason);
-        return { outcome: "filtered" };
-      }
-      const why =
-        each.result === "dead"
-          ? unprepared(each)
-          : (tooManyHops(lease) ?? badChannel(target, each.fields.channel));
-      if (each.result === "dead" || why !== null) {
-        const { error, message } = why ?? { error: "internal", message: "" };
-        observer.undeliverable(route, target.stream, error);
-        log.warn(
-          { subscription: target.stream, route, seq: event.seq, error },
-          "delivery dead: kept as a dead letter",
-        );
-        const death = {
-          subscription: target.stream,
-          route,
-          sink: target.stream,
-          error,
-          message,
-          status: null,
-          attempts: 0,
-        };
-        raises.push(...raiseDead(lease, death, clock.wall()));
-        return { outcome: "dead", error, message };
-      }
-      const { type, id, time } = event;
-      frames.push({ channel: each.fields.channel ?? "", type, id, time, body: each.body });
-      return { outcome: "delivered" };
-    });
-    return { frames, outcomes, raises };
   }
 
   // ----------------------------------------------------------------------------------------------------- publishing
@@ -191,17 +137,17 @@ export class StreamWorker {
   }
 
   #hand({ lease, target }: Flight, { frames, outcomes }: Rendered): void {
-    const { clock, observer } = this.#tools;
-    const seconds = Math.max(0, clock.wall() - lease.event.time) / 1000;
-    outcomes.forEach(({ outcome }, nth) => {
-      if (outcome === "delivered") observer.delivered(lease.routes[nth] ?? "", target.stream, seconds);
-    });
+    const { clock, observer, log } = this.#tools;
     try {
       target.sink.publish(lease.event.seq, frames);
     } catch (err) {
       // A reader who missed it finds it in the index; the event itself is no less delivered.
-      this.#tools.log.error({ err, stream: target.stream, seq: lease.event.seq }, "stream failed to publish");
+      log.error({ err, stream: target.stream, seq: lease.event.seq }, "stream failed to publish");
     }
+    const seconds = Math.max(0, clock.wall() - lease.event.time) / 1000;
+    outcomes.forEach(({ outcome }, nth) => {
+      if (outcome === "delivered") observer.delivered(lease.routes[nth] ?? "", target.stream, seconds);
+    });
   }
 
   // -------------------------------------------------------------------------------------------------------- indexing
@@ -252,20 +198,4 @@ export class StreamWorker {
     this.subscription.settle(flight.lease, settlement).catch(() => {});
     this.#flights.landed(flight);
   }
-}
-
-/** Why nothing can go to this channel; null when it can. */
-function badChannel(
-  target: StreamTarget,
-  channel: string | undefined,
-): { error: string; message: string } | null {
-  if (channel === undefined || channel === "") return { error: "channel", message: "the channel is empty" };
-  if (CONTROL.test(channel)) return { error: "channel", message: "the channel holds a control character" };
-  if (Buffer.byteLength(channel) > target.channelBytes) {
-    return { error: "channel", message: `the channel is longer than ${target.channelBytes} bytes` };
-  }
-  if (target.allows !== undefined && !target.allows(channel)) {
-    return { error: "channel", message: "the stream takes no such channel" };
-  }
-  return null;
 }

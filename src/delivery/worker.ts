@@ -188,12 +188,26 @@ export class Worker implements Entrant {
     if (verdict.outcome === "dead") {
       this.#settle(flight, this.#dead(flight, attempt, verdict, raises));
     } else if (verdict.outcome === "retry") {
-      this.#settle(flight, { outcome: "retry", delayMs: verdict.delayMs, attempt, ...some(raises) });
+      const { delayMs } = verdict;
+      this.#tools.log.debug(
+        {
+          subscription: target.subscription,
+          seq: event.seq,
+          attempt: lease.attempt,
+          error: attempt.error,
+          delayMs,
+        },
+        "delivery failed: it will be tried again",
+      );
+      this.#settle(flight, { outcome: "retry", delayMs, attempt, ...some(raises) });
     } else {
       if (report.result === "delivered" && report.reply !== undefined) {
         raises.push(...raiseReply(lease, target.sinkName, target.subscription, report.reply, now));
       }
       this.#settle(flight, { outcome: "delivered", attempt, ...some(raises) });
+      if (lease.replay === 0) {
+        observer.delivered(target.route, target.sinkName, Math.max(0, now - event.time) / 1000);
+      }
     }
     this.#land(flight, true);
   }

@@ -1,0 +1,73 @@
+/** What an event's routes yield for a stream: frames for its channels, and an outcome for each route. */
+import type { StreamFrame } from "../component.ts";
+import type { NewEvent } from "../event.ts";
+import type { Lease, Settlement } from "../journal/journal.ts";
+import { raiseDead } from "./raise.ts";
+import type { Prepared, StreamTarget } from "./target.ts";
+import { tooManyHops, unprepared, type WorkerTools } from "./worker.ts";
+
+type RouteOutcome = Extract<Settlement, { outcome: "streamed" }>["routes"][number];
+
+export interface Rendered {
+  readonly frames: readonly StreamFrame[];
+  /** In the order of the lease's routes. */
+  readonly outcomes: readonly RouteOutcome[];
+  readonly raises: readonly NewEvent[];
+}
+
+interface Failure {
+  readonly error: string;
+  readonly message: string;
+}
+
+/** A line's end or NUL in a channel could forge what goes over a stream's wire. */
+const CONTROL = /\p{Cc}/u;
+
+/** `prepared` holds what each of the lease's routes made of the event. */
+export function renderFrames(
+  { lease, target }: { readonly lease: Lease; readonly target: StreamTarget },
+  prepared: readonly Prepared[],
+  tools: WorkerTools,
+): Rendered {
+  const { type, id, time } = lease.event;
+  const frames: StreamFrame[] = [];
+  const raises: NewEvent[] = [];
+  const outcomes = prepared.map((each, nth): RouteOutcome => {
+    const route = lease.routes[nth] ?? "";
+    if (each.result === "filtered") {
+      tools.observer.filtered(route, target.stream, each.reason);
+      return { outcome: "filtered" };
+    }
+    if (each.result === "dead") return bury(unprepared(each), route);
+    const channel = each.fields.channel ?? "";
+    const failure = tooManyHops(lease) ?? badChannel(target, channel);
+    if (failure !== null) return bury(failure, route);
+    frames.push({ channel, type, id, time, body: each.body });
+    return { outcome: "delivered" };
+  });
+  return { frames, outcomes, raises };
+
+  function bury({ error, message }: Failure, route: string): RouteOutcome {
+    const { stream } = target;
+    tools.observer.undeliverable(route, stream, error);
+    tools.log.warn(
+      { subscription: stream, route, seq: lease.event.seq, error },
+      "delivery dead: kept as a dead letter",
+    );
+    const death = { subscription: stream, route, sink: stream, error, message, status: null, attempts: 0 };
+    raises.push(...raiseDead(lease, death, tools.clock.wall()));
+    return { outcome: "dead", error, message };
+  }
+}
+
+/** Why nothing can go to this channel; null when it can. */
+function badChannel(target: StreamTarget, channel: string): Failure | null {
+  const bad = (message: string) => ({ error: "channel", message });
+  if (channel === "") return bad("the channel is empty");
+  if (CONTROL.test(channel)) return bad("the channel holds a control character");
+  if (Buffer.byteLength(channel) > target.channelBytes) {
+    return bad(`the channel is longer than ${target.channelBytes} bytes`);
+  }
+  if (target.allows !== undefined && !target.allows(channel)) return bad("the stream takes no such channel");
+  return null;
+}
