@@ -278,7 +278,7 @@ class SqliteLedgerStore implements LedgerStore {
       seq: stream ? append(replayEvent(seq, name, now)) : seq,
       replay,
       state: "retrying",
-      key: definition.order === "key" && typeof event.key === "string" ? event.key : null,
+      key: typeof event.key === "string" ? event.key : null,
       attempts: 0,
       firstAttemptAt: null,
       due: now,

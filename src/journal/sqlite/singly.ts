@@ -61,9 +61,11 @@ export class Singly {
     return candidate;
   }
 
-  /** The candidate was settled without an attempt. */
-  withdraw(): void {
+  /** The candidate, which then is none. */
+  withdraw(): Delivery | null {
+    const candidate = this.#candidate;
     this.#candidate = null;
+    return candidate;
   }
 
   /** Its lease ended without a trace: it is still the candidate, and recorded. */

@@ -445,8 +445,7 @@ export class LiveSubscription implements Subscription, DeltaSource {
 
   /** Takes in a new event; null when it can't be leased now. */
   #admit(event: Event, owners: Owners): Delivery | null {
-    const key = this.#definition.order === "key" ? event.key : null;
-    const delivery = new Delivery(event.seq, 0, key, owners);
+    const delivery = new Delivery(event.seq, 0, event.key, owners);
     this.#joined = 0;
     delivery.event = event;
     delivery.freeSince = event.time;
@@ -455,7 +454,7 @@ export class LiveSubscription implements Subscription, DeltaSource {
       for (const route of delivery.historic) this.#feeds.account(route)?.accept(1);
     }
     this.#open.set(event.seq, delivery);
-    if (!this.#lanes.enter(delivery)) {
+    if (this.#definition.order === "key" && !this.#lanes.enter(delivery)) {
       this.#park(delivery);
       return null;
     }
@@ -585,7 +584,8 @@ export class LiveSubscription implements Subscription, DeltaSource {
 
   #die(delivery: Delivery, error: string, message: string, leased: boolean): void {
     const { key, replay, seq } = delivery;
-    const held = this.#definition.onDead === "hold" && replay === 0 ? key : null;
+    const { order, onDead } = this.#definition;
+    const held = order === "key" && onDead === "hold" && replay === 0 ? key : null;
     for (const route of delivery.owners.routes) {
       this.#gathering.settled(route, delivery, "dead", leased);
       this.#bury(delivery, route, error, message, held);
@@ -632,6 +632,15 @@ export class LiveSubscription implements Subscription, DeltaSource {
     this.#finish(delivery, "purged", leased);
   }
 
+  /** What was to be evaluated next is not, for now. */
+  #withdraw(): void {
+    const candidate = this.#singly?.withdraw() ?? null;
+    if (candidate === null) return;
+    candidate.state = "ready";
+    this.#gathering.clear(candidate.seq);
+    this.#changed();
+  }
+
   #drop(delivery: Delivery, letting: LettingGo): void {
     switch (delivery.state) {
       case "leased":
@@ -642,8 +651,7 @@ export class LiveSubscription implements Subscription, DeltaSource {
       case "gone":
         return;
       case "suspect":
-        this.#singly?.withdraw();
-        this.#gathering.clear(delivery.seq);
+        this.#withdraw();
         break;
       case "parked":
         this.#parkedBytes -= delivery.event?.body.byteLength ?? 0;
@@ -754,6 +762,7 @@ export class LiveSubscription implements Subscription, DeltaSource {
 
   /** Puts all that waits where the present order wants it; returns how many may go at once. */
   #arrange(): number {
+    this.#withdraw();
     const held = this.#lanes.held();
     this.#lanes.clear();
     if (this.#definition.order === "key") for (const { key, seq } of held) this.#lanes.hold(key, seq);
@@ -765,9 +774,9 @@ export class LiveSubscription implements Subscription, DeltaSource {
     let free = 0;
     for (const delivery of all) {
       const { state } = delivery;
-      if (state === "settling") continue;
       const first = this.#definition.order === "key" ? this.#lanes.enter(delivery) : true;
       if (!first) this.#park(delivery);
+      else if (state === "settling") continue;
       else if (state === "retrying" && delivery.due > this.#host.clock.monotonic())
         this.#retries.push(delivery);
       else {
@@ -795,11 +804,14 @@ export class LiveSubscription implements Subscription, DeltaSource {
 
   /** A retry's settlement is on disk: now it waits for its time. */
   #wait(delivery: Delivery): void {
-    delivery.state = "retrying";
+    // A reload that brought an order may have put it behind its key meanwhile.
+    const parked = delivery.state === "parked";
+    if (!parked) delivery.state = "retrying";
     if (delivery.letGo) {
+      if (parked) this.#lanes.drop();
       this.#purge(delivery, false);
       this.#changed();
-    } else this.#retries.push(delivery);
+    } else if (!parked) this.#retries.push(delivery);
   }
 
   #arm(): void {

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import type { Event, Seq } from "../../../src/event.ts";
 import type { Lease, SubscriptionDefinition } from "../../../src/journal/journal.ts";
-import type { RouteSpans } from "../../../src/journal/sqlite/feeds.ts";
+import type { RouteSpans, Span } from "../../../src/journal/sqlite/feeds.ts";
 import type { Row, Storage } from "../../../src/journal/sqlite/storage.ts";
 
 interface Known {
@@ -16,6 +16,7 @@ interface Known {
 export class DeliveryModel {
   readonly #disk: Storage;
   readonly #events = new Map<Seq, Known>();
+  readonly #spans = new Map<string, readonly Span[]>();
   /** By subscription: what its receiver said yes to, in any life; what ended otherwise. */
   readonly #delivered = new Map<string, Set<Seq>>();
   readonly #dead = new Map<string, Set<Seq>>();
@@ -160,12 +161,14 @@ export class DeliveryModel {
 
   /** A commit that nobody was told of counts too. */
   #read(): void {
-    for (const row of this.#disk.prepare("SELECT * FROM event").all()) {
-      const source = this.#disk.prepare("SELECT name FROM source WHERE id = ?").get(row.source!)?.name;
-      this.#events.set(Number(row.seq), {
-        source: String(source),
-        key: row.key === null ? null : String(row.key),
-      });
+    const newest = [...this.#events.keys()].at(-1) ?? 0;
+    const rows = this.#all(
+      `SELECT seq, key, source.name AS source FROM event JOIN source ON source.id = event.source
+       WHERE seq > ? ORDER BY seq`,
+      newest,
+    );
+    for (const { seq, key, source } of rows) {
+      this.#events.set(Number(seq), { source: String(source), key: key === null ? null : String(key) });
     }
   }
 
@@ -175,16 +178,22 @@ export class DeliveryModel {
   }
 
   #owed(subscription: Row): Seq[] {
-    const feeds = JSON.parse(String(subscription.feeds)) as RouteSpans[];
-    const spans = feeds.flatMap((feed) => feed.spans);
-    return [...this.#events]
-      .filter(([seq, { source }]) =>
-        spans.some(
-          (s) => seq > s.after && (s.until === null || seq <= s.until) && s.sources.includes(source),
-        ),
-      )
-      .map(([seq]) => seq)
-      .sort((a, b) => a - b);
+    const json = String(subscription.feeds);
+    let spans = this.#spans.get(json);
+    if (spans === undefined) {
+      spans = (JSON.parse(json) as RouteSpans[]).flatMap((feed) => feed.spans);
+      this.#spans.set(json, spans);
+    }
+    const owed: Seq[] = [];
+    for (const [seq, { source }] of this.#events) {
+      for (const { after, until, sources } of spans) {
+        if (seq > after && (until === null || seq <= until) && sources.includes(source)) {
+          owed.push(seq);
+          break;
+        }
+      }
+    }
+    return owed;
   }
 
   #rows(subscription: Row): Set<Seq> {
