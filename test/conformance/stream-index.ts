@@ -1,7 +1,7 @@
 /** What every engine's stream index owes: one suite, called with a way to open one. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import type { StreamFrame } from "../../src/component.ts";
+import type { ChannelSelection, StreamFrame } from "../../src/component.ts";
 import type { StreamIndex } from "../../src/journal/journal.ts";
 
 export interface OpenedIndex {
@@ -15,8 +15,8 @@ export function frame(channel: string, body: string, time = 1_000_000): StreamFr
   return { channel, type: "t", id: `id-${body}`, time, body: Buffer.from(body) };
 }
 
-const exact = (...names: string[]) => ({ exact: names, patterns: [] });
-const patterns = (...names: string[]) => ({ exact: [], patterns: names });
+const exact = (...names: string[]): ChannelSelection => ({ exact: names, patterns: [] });
+const patterns = (...names: string[]): ChannelSelection => ({ exact: [], patterns: names });
 
 /** Pages through to the end; fails when a page makes no progress. */
 async function readAll(index: StreamIndex, stream: string, after: number, wants = exact("a"), limit = 3) {

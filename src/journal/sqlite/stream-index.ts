@@ -78,7 +78,10 @@ export class SqliteStreamIndex implements StreamIndex {
   /** The loop that commits what waits; null when nothing does. */
   #writing: Promise<void> | null = null;
   #problem: string | null = null;
+  /** Takes no more writes; those it has may still be under way. */
   #closed = false;
+  /** Its thread is gone for good. */
+  #ended = false;
   #wake: (() => void) | null = null;
 
   constructor({ file, log, clock = systemClock }: StreamIndexOptions) {
@@ -171,10 +174,10 @@ export class SqliteStreamIndex implements StreamIndex {
     this.#wake?.();
     await this.#writing;
     const worker = this.#worker;
-    if (!worker) return;
-    await this.#ask({ op: "close" }).catch((error: unknown) => this.#failed(error));
+    if (worker) await this.#ask({ op: "close" }).catch((error: unknown) => this.#failed(error));
+    this.#ended = true;
     this.#worker = null;
-    await worker.terminate();
+    await worker?.terminate();
   }
 
   async #writeAll(): Promise<void> {
@@ -245,6 +248,7 @@ export class SqliteStreamIndex implements StreamIndex {
   }
 
   #ask<R extends ProjectionsRequest>(request: R): Promise<ProjectionsResults[R["op"]]> {
+    if (this.#ended) return Promise.reject(new Failed({ failure: "unusable", message: "it is closed" }));
     const worker = (this.#worker ??= this.#spawn());
     const number = ++this.#number;
     return new Promise<ProjectionsResults[R["op"]]>((resolve, reject) => {

@@ -35,9 +35,15 @@ const auth = z.discriminatedUnion("type", [
 
 const channelEntry = z.union([text(), object({ name: text().describe("the channel, or a pattern") })]);
 
+/** As a browser sends it: scheme, host, and the port where it isn't the scheme's own. */
+const origin = text().refine((written) => written === "*" || URL.parse(written)?.origin === written, {
+  message: "is not a web origin",
+  params: { remedy: "write scheme and host alone, such as https://app.example.com, or * for any" },
+});
+
 const schema = object({
   path: endpointPath().describe("where readers connect on `server.listen`"),
-  origins: oneOrList(text())
+  origins: oneOrList(origin)
     .optional()
     .describe(
       "web origins whose pages may read, such as https://app.example.com; `*` for any. The endpoint's own is always allowed",
