@@ -84,6 +84,17 @@ export function streamIndexConformance(engine: string, open: () => Promise<Opene
       assert.deepEqual(await index.bounds("again"), { oldest: 0, newest: 2 });
     });
 
+    test("history filled later, from its oldest on, is there for readers", async () => {
+      const { index } = opened;
+      await index.write([{ stream: "filled", seq: 50, frames: [] }]);
+      assert.deepEqual(await index.bounds("filled"), { oldest: 49, newest: 50 });
+      for (const seq of [10, 20, 30])
+        await index.write([{ stream: "filled", seq, frames: [frame("a", `${seq}`)] }]);
+      await index.write([{ stream: "filled", seq: 5, frames: [] }]);
+      assert.deepEqual(await index.bounds("filled"), { oldest: 9, newest: 50 });
+      assert.deepEqual(await readAll(index, "filled", 9), ["10:a:10", "20:a:20", "30:a:30"]);
+    });
+
     test("pages hold whole seqs, whatever the limit", async () => {
       const { index } = opened;
       const entries = [];

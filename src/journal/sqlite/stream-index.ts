@@ -16,7 +16,7 @@ import type {
   ProjectionsRequest,
   ProjectionsResults,
 } from "./projections-thread.ts";
-import type { PackedEntry, PackedFrame, PackedPage, Place } from "./stream-rows.ts";
+import { moved, type PackedEntry, type PackedFrame, type PackedPage, type Place } from "./stream-rows.ts";
 
 /** A batch ends at so many entries or bytes of bodies: what one commit may hold up the reads behind it. */
 const BATCH_ENTRIES = 1000;
@@ -209,9 +209,9 @@ export class SqliteStreamIndex implements StreamIndex {
   }
 
   #moved(entries: readonly Entry[]): void {
-    for (const { stream, seq } of entries) {
-      const { oldest, newest } = this.#places.get(stream) ?? { oldest: seq - 1, newest: seq };
-      this.#places.set(stream, { oldest, newest: Math.max(newest, seq) });
+    for (const { stream, seq, frames } of entries) {
+      const place = this.#places.get(stream) ?? { oldest: seq - 1, newest: seq };
+      this.#places.set(stream, moved(place, seq, frames.length));
     }
   }
 

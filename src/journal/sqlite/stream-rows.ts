@@ -36,6 +36,14 @@ export interface Place {
   readonly newest: Seq;
 }
 
+/**
+ * Where a stream is after a write. What is older than all it has is history being filled for later readers
+ * (`start: beginning`), from its oldest on; retention takes it again when its time is over.
+ */
+export function moved({ oldest, newest }: Place, seq: Seq, frames: number): Place {
+  return { oldest: frames > 0 ? Math.min(oldest, seq - 1) : oldest, newest: Math.max(newest, seq) };
+}
+
 const VERSION = 1;
 
 /** A page ends after so many bytes of bodies: what waits in memory for one slow reader. */
@@ -147,7 +155,9 @@ export class StreamRows {
       insert.run(stream.id, seq, n, channel, type, id, time, bytes.subarray(offset, offset + length));
       this.#mark(stream, seq, time);
     }
-    stream.newest = Math.max(stream.newest, seq);
+    const { oldest, newest } = moved(stream, seq, frames.length);
+    stream.oldest = oldest;
+    stream.newest = newest;
     return stream;
   }
 
