@@ -252,3 +252,8 @@ test("an origin is written as a browser sends it", () => {
     assert.ok(errors(bad) > 0, bad);
   }
 });
+
+test("a heartbeat of nothing is refused", () => {
+  const parsed = sseSink.schema.safeParse({ path: "/events", auth: { type: "none" }, heartbeat: "0s" });
+  assert.equal(parsed.error?.issues[0]?.message, "is too short");
+});

@@ -70,6 +70,10 @@ const schema = object({
     .describe("send the event's type in `event:`; then only listeners for that type see it"),
   envelope: flag().default(false).describe("wrap the body in JSON with channel, seq, id, type and time"),
   heartbeat: duration()
+    .refine((ms) => ms >= 10, {
+      message: "is too short",
+      params: { remedy: "15s is usual: below the time after which proxies close what is quiet" },
+    })
     .prefault("15s")
     .describe("how often a quiet reader hears something, and learns its position"),
   max_buffer: size()
