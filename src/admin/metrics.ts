@@ -88,32 +88,26 @@ export function createMetrics(): Metrics {
   });
   const scrape = createScrape(registry);
 
-  // Hashing labels costs more than counting, and this is the way of every webhook: the label sets are kept.
-  const receivedBy = new Map<string, Record<"accepted" | "duplicate", Counter.Internal>>();
+  // Hashing labels costs more than counting, and every event comes by here several times: label sets are kept.
+  const receivedBy = kept((source, outcome) => received.labels(source, outcome));
+  const attemptsBy = kept((route, sink, outcome) => attempts.labels(route, sink, outcome));
+  const attemptSecondsBy = kept((sink) => attemptSeconds.labels(sink));
+  const deliverySecondsBy = kept((route, sink) => deliverySeconds.labels(route, sink));
+  const filteredBy = kept((route, sink, reason) => filtered.labels(route, sink, reason));
   /** Two scrapes at once share one answer, or one would read what the other is just setting. */
   let running: Promise<string> | null = null;
 
   return {
     contentType: registry.contentType,
-    received(source, outcome) {
-      let counters = receivedBy.get(source);
-      if (counters === undefined) {
-        counters = {
-          accepted: received.labels(source, "accepted"),
-          duplicate: received.labels(source, "duplicate"),
-        };
-        receivedBy.set(source, counters);
-      }
-      counters[outcome].inc();
-    },
+    received: (source, outcome) => receivedBy(source, outcome).inc(),
     refused: (source, reason) => refused.inc({ source, reason }),
     delivery: {
       attempt(route, sink, outcome, seconds) {
-        attempts.inc({ route, sink, outcome });
-        attemptSeconds.observe({ sink }, seconds);
+        attemptsBy(route, sink, outcome).inc();
+        attemptSecondsBy(sink).observe(seconds);
       },
-      delivered: (route, sink, seconds) => deliverySeconds.observe({ route, sink }, seconds),
-      filtered: (route, sink, reason) => filtered.inc({ route, sink, reason }),
+      delivered: (route, sink, seconds) => deliverySecondsBy(route, sink).observe(seconds),
+      filtered: (route, sink, reason) => filteredBy(route, sink, reason).inc(),
       undeliverable: (route, sink, reason) => undeliverable.inc({ route, sink, reason }),
     },
     reloaded(ok) {
@@ -132,5 +126,19 @@ export function createMetrics(): Metrics {
       return running;
     },
     close: () => scrape.close(),
+  };
+}
+
+/** Makes what belongs to some words once, and finds it again. A newline is in no name. */
+function kept<T>(make: (...words: string[]) => T): (...words: string[]) => T {
+  const found = new Map<string, T>();
+  return (...words) => {
+    const name = words.join("\n");
+    let one = found.get(name);
+    if (one === undefined) {
+      one = make(...words);
+      found.set(name, one);
+    }
+    return one;
   };
 }

@@ -58,7 +58,7 @@ async function live(daemon: Daemon, log: Logger): Promise<never> {
     process.on("SIGHUP", () => void daemon.reload());
     const defect = (err: unknown) => {
       log.error({ err }, "a defect: leaving");
-      resolve(flush(daemon).then(() => EXIT_CODE.internal));
+      void flush(daemon).then(() => process.exit(EXIT_CODE.internal));
     };
     process.on("uncaughtException", defect);
     process.on("unhandledRejection", defect);

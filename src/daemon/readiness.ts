@@ -22,7 +22,7 @@ export function readinessOf({ phase, journal, sinks, clock }: ReadinessParts): R
     ...sinks.flatMap((sink) => sinkTrouble(sink, clock.wall())),
     ...orphans(journal).map((orphan) => ({
       part: `subscription ${orphan.name}`,
-      reason: `no route feeds it any more, and it still owes ${orphan.owed} events`,
+      reason: `no route feeds it any more, and it still owes ${orphan.owed} of its events`,
     })),
   ];
   return { ready: reasons.length === 0, phase, reasons, degraded };
@@ -41,19 +41,27 @@ function sinkTrouble({ name, state }: SinkStatus, now: number): Readiness["degra
   return [];
 }
 
-export interface Orphan {
+interface Orphan {
   readonly name: string;
   /** Events not settled. */
   readonly owed: number;
 }
 
 /** Subscriptions whose route is gone and that still owe events: they wait for a person. */
-export function orphans(journal: Pick<Journal, "ledger">): Orphan[] {
+function orphans(journal: Pick<Journal, "ledger">): Orphan[] {
   return journal.ledger
     .subscriptions()
     .filter(({ active }) => !active)
     .map((subscription) => ({ name: subscription.definition.name, owed: owedBy(subscription) }))
     .filter(({ owed }) => owed > 0);
+}
+
+/** The same for people, each with its remedy. */
+export function orphanNotes(journal: Pick<Journal, "ledger">): string[] {
+  return orphans(journal).map(
+    ({ name, owed }) =>
+      `${name} has no route any more and still owes ${owed} ${owed === 1 ? "event" : "events"}: \`leat purge ${name}\` gives them up`,
+  );
 }
 
 function owedBy(subscription: Subscription): number {

@@ -7,7 +7,7 @@ import type { Lease } from "../journal/journal.ts";
 const JSON_HEADERS = packHeaders([["content-type", "application/json"]]);
 
 /** A `leat` event. `hops` counts on from what it is about, so that one that comes back as an event ends some day. */
-function leatEvent(type: string, subject: string, data: object, hops: number, now: number): NewEvent {
+export function leatEvent(type: string, subject: string, data: object, hops: number, now: number): NewEvent {
   return {
     source: LEAT_SOURCE,
     id: uuidv7(),

@@ -239,3 +239,75 @@ test("an argument goes over the file, and an unknown one is an error", async (t)
   assert.equal(unknown.code, 1);
   assert.match(unknown.stderr, /unknown option/);
 });
+
+for (const how of ["exception", "rejection"]) {
+  test(`a defect (an ${how} nobody handles) is logged, what was taken is kept, and it ends with 1`, async (t) => {
+    const folder = folderOf(t);
+    const file = join(folder, "leat.yaml");
+    writeFileSync(
+      file,
+      'server: { listen: "127.0.0.1:0", admin: "127.0.0.1:0" }\njournal: { watermark: { share: 0%, size: 0B } }\n' +
+        "sources: { in: { type: webhook, path: /in, verify: { type: none } } }\n",
+    );
+    const child = spawn(process.execPath, [join(import.meta.dirname, "defect.ts"), file, how]);
+    let stderr = "";
+    child.stderr.on("data", (chunk) => (stderr += chunk));
+    const [code] = (await once(child, "close")) as [number | null];
+    assert.equal(code, 1, stderr);
+    assert.match(stderr, /"msg":"a defect: leaving"/);
+    assert.match(stderr, /TypeError/);
+  });
+}
+
+test("a disk that fails a write ends it with 4, and what was answered 2xx is there after the next start", async (t) => {
+  const folder = folderOf(t);
+  writeFileSync(
+    join(folder, "leat.yaml"),
+    'server: { listen: "127.0.0.1:0", admin: "127.0.0.1:0" }\njournal: { watermark: { share: 0%, size: 0B } }\n' +
+      "sources: { in: { type: webhook, path: /in, verify: { type: none } } }\n",
+  );
+  // A limit on the size of a file fails a write with EFBIG: an error that isn't "no space". Above the 64 MiB of the ballast.
+  const child = spawn("bash", ["-c", 'ulimit -f 81920; exec "$0" "$@"', process.execPath, MAIN, "run"], {
+    cwd: folder,
+  });
+  let stderr = "";
+  child.stderr.on("data", (chunk) => (stderr += chunk));
+  const ended = once(child, "close") as Promise<[number | null]>;
+  const running = await waitFor("it to run", () => /"listen":"([^"]+)"/.exec(stderr)?.[1]);
+  let promised = 0;
+  await waitFor(
+    "a write to fail",
+    async () => {
+      const body = JSON.stringify({ filler: "x".repeat(1_000_000), promised });
+      const response = await fetch(`${running}/in`, { method: "POST", body }).catch(() => null);
+      if (response?.status === 200) promised++;
+      return child.exitCode !== null;
+    },
+    60_000,
+  );
+  const [code] = await ended;
+  assert.equal(code, 4, stderr.slice(-2000));
+  const again = spawn(process.execPath, [MAIN, "run"], { cwd: folder });
+  t.after(() => again.kill("SIGKILL"));
+  let log = "";
+  again.stderr.on("data", (chunk) => (log += chunk));
+  const admin = await waitFor("it to run again", () => /"admin":"([^"]+)"/.exec(log)?.[1]);
+  const text = await (await fetch(`${admin}/metrics`)).text();
+  const kept = Number(/^leat_journal_events (\d+)$/m.exec(text)?.[1]);
+  assert.ok(kept >= promised, `${kept} kept of ${promised} promised`);
+});
+
+test("what a removed route still owes is said at the start, with the remedy", async (t) => {
+  const daemon = await makeDaemon(HOLDING("http://127.0.0.1:9"));
+  t.after(() => daemon.close());
+  await daemon.start();
+  assert.equal(await post(daemon.url, {}), 200);
+  daemon.signal("SIGTERM");
+  assert.equal(await daemon.ended(), 0);
+  daemon.writeConfig("");
+  await daemon.start();
+  assert.match(
+    daemon.output(),
+    /all\/out has no route any more and still owes 1 event: `leat purge all\/out`/,
+  );
+});
