@@ -213,7 +213,9 @@ class Run {
   async #replay(): Promise<void> {
     const { newest } = this.#live.process.ring;
     const seq = newest - this.world.chance.below(10);
-    this.#live.ledger.replay(seq, this.world.chance.pick(["keyed/sink", "free/sink"])).catch(() => {});
+    this.#live.ledger
+      .replay(seq, this.world.chance.pick(["keyed/sink", "free/sink", "live"]))
+      .catch(() => {});
     await microtasks();
   }
 

@@ -81,6 +81,12 @@ export class Feeds {
     return this.#routes.length === 0 ? NOBODY : this.#share(this.#routes);
   }
 
+  /** Those of the named routes that are there. */
+  named(names: readonly string[]): Owners {
+    const routes = this.#routes.filter(({ route }) => names.includes(route));
+    return routes.length === 0 ? NOBODY : this.#share(routes);
+  }
+
   /** The routes that count the event when it is read, not when it was appended; null: none. */
   historic(source: string, seq: Seq): readonly string[] | null {
     if (seq > this.#counted) return null;

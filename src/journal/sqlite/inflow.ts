@@ -5,10 +5,16 @@
 import type { Event, Seq } from "../../event.ts";
 import type { Clock } from "../../ports.ts";
 import type { EventFeed, EventPage } from "./event-feed.ts";
-import type { Feeds, Owners } from "./feeds.ts";
+import type { Owners } from "./feeds.ts";
 
 /** After a page could not be read, in ms. */
 const AGAIN_MS = 1000;
+
+/** What is wanted: of these sources, what somebody owes. */
+export interface Wanted {
+  sources(): readonly string[];
+  owners(event: Event): Owners | undefined;
+}
 
 export interface Fresh {
   readonly event: Event;
@@ -21,7 +27,7 @@ export class Inflow {
   /** Nothing above it is taken: of a removed route. */
   until: Seq | null = null;
   readonly #feed: EventFeed;
-  readonly #feeds: Feeds;
+  readonly #wanted: Wanted;
   readonly #clock: Clock;
   readonly #arrived: () => void;
   #batch: readonly Event[] = [];
@@ -34,10 +40,10 @@ export class Inflow {
   #generation = 0;
 
   /** `arrived` is called when a page has come. */
-  constructor(next: Seq, feed: EventFeed, feeds: Feeds, clock: Clock, arrived: () => void) {
+  constructor(next: Seq, feed: EventFeed, wanted: Wanted, clock: Clock, arrived: () => void) {
     this.next = next;
     this.#feed = feed;
-    this.#feeds = feeds;
+    this.#wanted = wanted;
     this.#clock = clock;
     this.#arrived = arrived;
   }
@@ -56,7 +62,7 @@ export class Inflow {
         this.#index++;
         if (event.seq < this.next) continue;
         this.next = event.seq + 1;
-        const owners = this.#feeds.owners(event.source, event.seq);
+        const owners = this.#wanted.owners(event);
         if (owners !== undefined) return { event, owners };
       }
       this.next = Math.max(this.next, Math.min(this.#through, this.#end()) + 1);
@@ -114,7 +120,7 @@ export class Inflow {
     if (this.#reading || this.#feed.live(after + 1) !== null) return;
     this.#reading = true;
     const generation = this.#generation;
-    this.#feed.page(after, this.#feeds.sources).then(
+    this.#feed.page(after, this.#wanted.sources()).then(
       (page) => {
         if (generation !== this.#generation) return;
         this.#reading = false;

@@ -4,13 +4,13 @@
  */
 import { LeatError } from "../../errors.ts";
 import type { NewEvent, Seq } from "../../event.ts";
-import { LEAT_SOURCE, NO_HEADERS } from "../../event.ts";
 import type { ReconcileReport, RouteFeed, SubscriptionDefinition } from "../journal.ts";
 import { type AccountColumns, AccountRows } from "./account-rows.ts";
 import type { RouteSpans } from "./feeds.ts";
 import type { Command, DeadRow, DeliveryRow, SubscriptionDelta } from "./group.ts";
 import type { CreateLedgerStore, LedgerStore } from "./ledger-port.ts";
 import { changedSpans, endedSpans, newSpans, resumeAt } from "./reconcile.ts";
+import { REPLAY_TYPE, replayEvent } from "./replay-event.ts";
 import type { Row, Statement, Storage } from "./storage.ts";
 
 /** Recorded so many times and never settled: dead, without another try. */
@@ -37,7 +37,13 @@ export interface LedgerStart {
 /** What a command answers, by its kind. */
 export interface CommandValues {
   reconcile: { readonly report: ReconcileReport; readonly subscriptions: readonly StoredSubscription[] };
-  replay: { readonly subscription: number; readonly row: DeliveryRow };
+  /** `row` is null for a stream, which reads its replays in the order of their seqs. */
+  replay: {
+    readonly subscription: number;
+    readonly replay: number;
+    readonly routes: readonly string[];
+    readonly row: DeliveryRow | null;
+  };
   purge: { readonly count: number };
 }
 
@@ -266,16 +272,27 @@ class SqliteLedgerStore implements LedgerStore {
     if (found === undefined) throw unknownSubscription(name);
     const event = this.#storage
       .prepare(
-        "SELECT key, subject FROM event WHERE seq = ?1 UNION ALL SELECT key, subject FROM kept WHERE seq = ?1",
+        `SELECT key, source, type, cause FROM event WHERE seq = ?1
+         UNION ALL SELECT key, source, type, cause FROM kept WHERE seq = ?1`,
       )
       .get(seq);
     if (event === undefined) throw unknownEvent(seq);
+    // A replay's own event stands for another.
+    if (event.type === REPLAY_TYPE && typeof event.cause === "number") {
+      return this.#replay(event.cause, name, now, append);
+    }
     const subscription = Number(found.id);
-    const definition = definitionOf(found);
-    const stream = definition.kind === "stream";
     const replay = this.#nextReplay(subscription, seq);
+    if (definitionOf(found).kind === "stream") {
+      const routes = this.#fedBy(found, event);
+      append(replayEvent(name, { seq, replay, routes }, now));
+      for (const route of routes) this.#accounts.replayed(subscription, route);
+      return { subscription, replay, routes, row: null };
+    }
+    const routes = feedsOf(found).map(({ route }) => route);
+    for (const route of routes) this.#accounts.replayed(subscription, route);
     const row: DeliveryRow = {
-      seq: stream ? append(replayEvent(seq, name, now)) : seq,
+      seq,
       replay,
       state: "retrying",
       key: typeof event.key === "string" ? event.key : null,
@@ -284,9 +301,18 @@ class SqliteLedgerStore implements LedgerStore {
       due: now,
       delay: 0,
     };
-    this.#put.run(subscription, row.seq, replay, row.state, row.key, 0, null, now, 0);
-    for (const { route } of feedsOf(found)) this.#accounts.replayed(subscription, route);
-    return { subscription, row };
+    this.#put.run(subscription, seq, replay, row.state, row.key, 0, null, now, 0);
+    return { subscription, replay, routes, row };
+  }
+
+  /** The stream's routes that the event's source feeds now. */
+  #fedBy(stream: Row, event: Row): string[] {
+    const source = String(
+      this.#storage.prepare("SELECT name FROM source WHERE id = ?").get(event.source!)?.name,
+    );
+    return feedsOf(stream)
+      .filter(({ spans }) => spans.some((span) => span.until === null && span.sources.includes(source)))
+      .map(({ route }) => route);
   }
 
   /** Numbers go on where attempts were forgotten: a reply's id holds the number, and must not come twice. */
@@ -345,21 +371,6 @@ class SqliteLedgerStore implements LedgerStore {
       ),
     };
   }
-}
-
-function replayEvent(seq: Seq, stream: string, now: number): NewEvent {
-  return {
-    source: LEAT_SOURCE,
-    id: `replay/${stream}/${seq}/${now}`,
-    type: "leat.replay",
-    subject: stream,
-    key: null,
-    time: now,
-    headers: NO_HEADERS,
-    body: new TextEncoder().encode(JSON.stringify({ seq, stream })),
-    hops: 0,
-    cause: seq,
-  };
 }
 
 function feedsOf(row: Row): RouteSpans[] {

@@ -100,8 +100,8 @@ export class SqliteLedger implements Ledger {
   replay(seq: Seq, subscription: string): Promise<{ replay: number }> {
     const now = this.#options.clock.wall();
     return this.#command({ kind: "replay", seq, subscription, now }, "replay", (value) => {
-      this.#byId.get(value.subscription)?.replayed(value.row);
-    }).then(({ row }) => ({ replay: row.replay }));
+      this.#byId.get(value.subscription)?.replayed(value.routes, value.row);
+    }).then(({ replay }) => ({ replay }));
   }
 
   async purge(subscription: string, what: "owed" | "dead"): Promise<number> {

@@ -64,10 +64,11 @@ export class Loading {
   }
 
   async #load(deliveries: readonly Delivery[]): Promise<void> {
-    const events = await this.#feed.load(deliveries.map(({ seq }) => seq));
+    const missing = deliveries.filter(({ event }) => event === null);
+    const events = missing.length === 0 ? [] : await this.#feed.load(missing.map(({ seq }) => seq));
+    for (const [index, delivery] of missing.entries()) delivery.event = events[index] ?? null;
     const causes: { delivery: Delivery; cause: Seq }[] = [];
-    for (const [index, delivery] of deliveries.entries()) {
-      delivery.event = events[index] ?? null;
+    for (const delivery of deliveries) {
       const cause = delivery.event?.cause ?? null;
       if (cause !== null) causes.push({ delivery, cause });
     }

@@ -30,7 +30,8 @@ export function changedSpans(
     const old = known.get(feed.route);
     known.delete(feed.route);
     if (old === undefined) {
-      return { route: feed.route, spans: [begin(feed, startAt(feed.start), at)] };
+      // A stream that has been read goes on from here with all of its routes: it can't go back for one.
+      return { route: feed.route, spans: [begin(feed, at, at)] };
     }
     return { route: feed.route, spans: changedRoute(old.spans, feed, at, startAt, settledThrough) };
   });

@@ -1,4 +1,4 @@
-import type { Event, Seq } from "../../event.ts";
+import { type Event, LEAT_SOURCE, type Seq } from "../../event.ts";
 import type { Clock } from "../../ports.ts";
 import type { Counts, Lease, Settlement, Subscription, SubscriptionDefinition } from "../journal.ts";
 import type { Account, Outcome } from "./account.ts";
@@ -10,10 +10,11 @@ import { DAMAGED_TYPE } from "./event-row.ts";
 import { Feeds, type Owners, type RouteSpans } from "./feeds.ts";
 import { Fifo } from "./fifo.ts";
 import type { DeliveryRow } from "./group.ts";
-import { Inflow } from "./inflow.ts";
+import { Inflow, type Wanted } from "./inflow.ts";
 import { Lanes } from "./lanes.ts";
 import { Loading } from "./loading.ts";
 import { resumeAt } from "./reconcile.ts";
+import { replayedBy } from "./replay-event.ts";
 import { RetryQueue } from "./retry-queue.ts";
 import { Singly } from "./singly.ts";
 
@@ -121,7 +122,8 @@ export class LiveSubscription implements Subscription, DeltaSource {
     this.#active = loaded.active;
     this.#written = loaded.cursor;
     this.#feeds = new Feeds(loaded.routes, loaded.accounts);
-    this.#inflow = new Inflow(loaded.cursor + 1, feed, this.#feeds, clock, () => this.#arrived());
+    const wanted: Wanted = { sources: () => this.#sources, owners: (event) => this.#owners(event) };
+    this.#inflow = new Inflow(loaded.cursor + 1, feed, wanted, clock, () => this.#arrived());
     this.#inflow.until = loaded.until;
     this.#loading = new Loading(feed, clock, (delivery) => this.#loaded(delivery));
     for (const { key, seq } of loaded.held) this.#lanes.hold(key, seq);
@@ -239,6 +241,7 @@ export class LiveSubscription implements Subscription, DeltaSource {
       owed = true;
       for (const account of owners.accounts) account.accept(count);
     }
+    if (this.#definition.kind === "stream" && bySource.has(LEAT_SOURCE)) owed = true;
     if (owed) this.#signal();
     else {
       this.#inflow.pass(first, last);
@@ -247,11 +250,10 @@ export class LiveSubscription implements Subscription, DeltaSource {
     if (this.#lettingGo !== null) this.#letGoOn();
   }
 
-  /** A person asked for a new delivery of an event; its row is on disk. */
-  replayed(row: DeliveryRow): void {
-    const delivery = this.#restore(row);
-    for (const account of delivery.owners.accounts) account.acceptReplay();
-    this.#free(delivery);
+  /** A person asked for a new delivery of an event. It is on disk; a stream's comes as an event (replay-event.ts). */
+  replayed(routes: readonly string[], row: DeliveryRow | null): void {
+    for (const account of this.#feeds.named(routes).accounts) account.acceptReplay();
+    if (row !== null) this.#free(this.#restore(row));
   }
 
   /** Dead letters are gone: keys that they kept go on. */
@@ -419,6 +421,18 @@ export class LiveSubscription implements Subscription, DeltaSource {
 
   // ------------------------------------------------------------------------------------------------- finding the next
 
+  get #sources(): readonly string[] {
+    const { sources } = this.#feeds;
+    return this.#definition.kind === "stream" ? [...sources, LEAT_SOURCE] : sources;
+  }
+
+  #owners(event: Event): Owners | undefined {
+    const owners = this.#feeds.owners(event.source, event.seq);
+    if (this.#definition.kind !== "stream") return owners;
+    const replay = replayedBy(event, this.#definition.name);
+    return replay === null ? owners : this.#feeds.named(replay.routes);
+  }
+
   get #full(): boolean {
     return this.#lanes.parked >= MAX_PARKED || this.#rows.size >= MAX_ROWS;
   }
@@ -445,21 +459,52 @@ export class LiveSubscription implements Subscription, DeltaSource {
 
   /** Takes in a new event; null when it can't be leased now. */
   #admit(event: Event, owners: Owners): Delivery | null {
-    const delivery = new Delivery(event.seq, 0, event.key, owners);
+    const delivery = this.#read(event, owners);
     this.#joined = 0;
     delivery.event = event;
     delivery.freeSince = event.time;
-    delivery.historic = this.#feeds.historic(event.source, event.seq);
-    if (delivery.historic !== null) {
-      for (const route of delivery.historic) this.#feeds.account(route)?.accept(1);
-    }
     this.#open.set(event.seq, delivery);
     if (this.#definition.order === "key" && !this.#lanes.enter(delivery)) {
       this.#park(delivery);
       return null;
     }
     if (this.#unfit(delivery)) return null;
-    return this.#loading.want(delivery) ? delivery : null;
+    if (!this.#loading.want(delivery)) return null;
+    if (delivery.replay === 0) return delivery;
+    this.#loaded(delivery);
+    return null;
+  }
+
+  /** A delivery of an event that was read for the first time. */
+  #read(event: Event, owners: Owners): Delivery {
+    const { kind, name } = this.#definition;
+    const replay = kind === "stream" ? (replayedBy(event, name)?.replay ?? 0) : 0;
+    const delivery = new Delivery(event.seq, replay, event.key, owners);
+    if (replay > 0) this.#unmatched(event);
+    else delivery.historic = this.#feeds.historic(event.source, event.seq);
+    for (const route of delivery.historic ?? []) this.#feeds.account(route)?.accept(1);
+    return delivery;
+  }
+
+  /** Where a stream is fed by `leat` itself, its replays' events are no events of that. */
+  #unmatched(event: Event): void {
+    const delivery = new Delivery(event.seq, 0, null, this.#feeds.all());
+    for (const route of this.#feeds.owners(event.source, event.seq)?.routes ?? []) {
+      this.#gathering.settled(route, delivery, "filtered", false);
+    }
+  }
+
+  /** True: it stands for another event, which has to be read first. */
+  #unwrap(delivery: Delivery): boolean {
+    const { event, cause, seq, replay } = delivery;
+    if (this.#definition.kind !== "stream" || event === null) return false;
+    const wraps = replayedBy(event, this.#definition.name) !== null;
+    // Of one that was loaded from its row, only now is known who owes it.
+    if (wraps || replay === 0) delivery.owners = this.#owners(event) ?? delivery.owners;
+    if (!wraps) return false;
+    delivery.event = cause === null ? null : { ...cause, seq };
+    delivery.cause = null;
+    return delivery.event !== null && !this.#loading.want(delivery);
   }
 
   #park(delivery: Delivery): void {
@@ -483,8 +528,9 @@ export class LiveSubscription implements Subscription, DeltaSource {
   }
 
   #loaded(delivery: Delivery): void {
-    if (this.#definition.kind === "stream" && delivery.event !== null) {
-      delivery.owners = this.#feeds.owners(delivery.event.source, delivery.seq) ?? delivery.owners;
+    if (this.#unwrap(delivery)) {
+      this.#prefetch();
+      return;
     }
     delivery.state = "ready";
     if (!this.#unfit(delivery)) this.#ready.push(delivery);
@@ -686,9 +732,7 @@ export class LiveSubscription implements Subscription, DeltaSource {
   }
 
   #letGoUnread(event: Event, owners: Owners, letting: LettingGo): void {
-    const delivery = new Delivery(event.seq, 0, null, owners);
-    delivery.historic = this.#feeds.historic(event.source, event.seq);
-    for (const route of delivery.historic ?? []) this.#feeds.account(route)?.accept(1);
+    const delivery = this.#read(event, owners);
     for (const { route } of owners.accounts) {
       this.#gathering.settled(route, delivery, letting.outcome, false);
     }
@@ -719,7 +763,7 @@ export class LiveSubscription implements Subscription, DeltaSource {
     if (delivery.row) return;
     delivery.row = true;
     this.#open.delete(delivery.seq);
-    this.#rows.set(delivery.seq, delivery);
+    this.#rows.set(rowKey(delivery.seq, delivery.replay), delivery);
     if (delivery.seq > this.#settledTo) this.#settledTo = delivery.seq;
   }
 
