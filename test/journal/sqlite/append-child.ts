@@ -1,0 +1,20 @@
+/**
+ * A process to be killed: appends to the journal in `argv[2]` as fast as it can and prints, for each acknowledged event,
+ * a line `seq id`. Its ids begin with `argv[3]`.
+ */
+import { writeSync } from "node:fs";
+import { openSqliteJournal } from "../../../src/journal/sqlite/open.ts";
+import { newEvent } from "../../conformance/log.ts";
+import { openOptions } from "./journal-kit.ts";
+
+const journal = await openSqliteJournal(openOptions(process.argv[2] ?? ""));
+writeSync(1, "open\n");
+let n = 0;
+const appendForEver = async () => {
+  for (;;) {
+    const id = `${process.argv[3]}-${n++}`;
+    const { seq } = await journal.log.append(newEvent({ id, body: Buffer.alloc(700, id) }), 86_400_000);
+    writeSync(1, `${seq} ${id}\n`);
+  }
+};
+await Promise.all(Array.from({ length: 50 }, appendForEver));
