@@ -49,8 +49,9 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   }
 }
 
-/** What closing the journal and the listeners may take of `shutdown.timeout`. */
-const CLOSE_MS = 5_000;
+/** Of the time that is left after `shutdown.delay`: for what is under way. The rest is for readers' `bye` and the journal. */
+const GRACE_SHARE = 0.7;
+const BYE_MS = 2_000;
 
 export class Daemon implements DaemonFace {
   readonly version = version;
@@ -63,6 +64,7 @@ export class Daemon implements DaemonFace {
   #settings: Settings;
   #assembly: Assembly | null = null;
   #phase: Phase = "starting";
+  #closing = false;
   #lastReload: Promise<unknown> = Promise.resolve();
 
   constructor({ configuration: { settings }, read, log }: DaemonOptions, journal: Journal) {
@@ -162,8 +164,8 @@ export class Daemon implements DaemonFace {
     await sleep(delayMs);
     await this.#lastReload;
     const { listener, delivery } = this.#parts;
-    const graceMs = Math.max(0, timeoutMs - delayMs - CLOSE_MS);
-    const listenerClosed = listener.stop(graceMs);
+    const graceMs = GRACE_SHARE * (timeoutMs - delayMs);
+    const listenerClosed = listener.stop(graceMs + BYE_MS);
     const { sources = new Map(), sinks = new Map() } = this.#assembly ?? {};
     await Promise.all([stopAll(componentsOf(sources)), delivery.stop(graceMs)]);
     await stopAll(componentsOf(sinks));
@@ -174,6 +176,7 @@ export class Daemon implements DaemonFace {
   /** Closes what is open, in whatever state it is. What waits for a commit is committed. */
   async close(): Promise<void> {
     const { listener, delivery, admin, console, metrics } = this.#parts;
+    this.#closing = true;
     this.#stopTrimming();
     await delivery.stop(0);
     await listener.stop(0);
@@ -205,11 +208,14 @@ export class Daemon implements DaemonFace {
     return this.#parts.admin.url;
   }
 
-  /** Called once when the journal is lost to this process. */
+  /** Called when the journal is lost to this process, other than by `stop`. */
   onFailure(listener: (error: Error) => void): void {
-    this.journal.onHealth(({ failed }) => {
-      if (failed !== null && this.#phase !== "stopped") listener(failed);
-    });
+    const look = () => {
+      const { failed } = this.journal.health();
+      if (failed !== null && !this.#closing) listener(failed);
+    };
+    this.journal.onHealth(look);
+    look();
   }
 
   readiness(): Readiness {

@@ -29,8 +29,10 @@ export async function runDaemon(
   }
   const log = createLog(configuration.settings.log);
   for (const warning of configuration.warnings) log.warn({ at: formatProblem(warning) }, "configuration");
+  const early = untilStarted();
   try {
     const daemon = await startDaemon({ configuration, read, log });
+    early.end();
     started(daemon);
     await live(daemon, log);
   } catch (error) {
@@ -38,6 +40,21 @@ export async function runDaemon(
     // What was opened is closed; a thread that hangs must not keep a daemon that isn't one.
     process.exit();
   }
+}
+
+/**
+ * Signals while it starts: nothing has been promised yet, so it leaves at once; the configuration is being read, so there
+ * is nothing to reload. Without handlers the first process of a container would ignore the one and die of the other.
+ */
+function untilStarted(): { end(): void } {
+  const leave = () => process.exit(0);
+  const ignore = () => {};
+  process.on("SIGTERM", leave).on("SIGINT", leave).on("SIGHUP", ignore);
+  return {
+    end() {
+      process.off("SIGTERM", leave).off("SIGINT", leave).off("SIGHUP", ignore);
+    },
+  };
 }
 
 /** Ends the process; resolves never. */

@@ -22,11 +22,11 @@ export interface Running {
 }
 
 /** What stands in front of every test's own YAML: free ports, no watermark (the disk is the machine's own affair). */
-export function preamble(server = "", more = ""): string {
+export function preamble(server = "", watermark = "{ share: 0%, size: 0B }"): string {
   return (
     `server: { listen: "127.0.0.1:0", admin: "127.0.0.1:0"${server === "" ? "" : `, ${server}`} }\n` +
-    "journal: { path: ./data, watermark: { share: 0%, size: 0B } }\n" +
-    `shutdown: { delay: 0s, timeout: 10s }\n${more}`
+    `journal: { path: ./data, watermark: ${watermark} }\n` +
+    "shutdown: { delay: 0s, timeout: 10s }\n"
   );
 }
 
@@ -34,12 +34,13 @@ export function preamble(server = "", more = ""): string {
 export async function startForTest(
   t: TestContext,
   yaml: string,
-  options: { readonly server?: string } = {},
+  options: { readonly server?: string; readonly watermark?: string } = {},
 ): Promise<Running> {
   const folder = mkdtempSync(join(tmpdir(), "leat-daemon-"));
   const file = join(folder, "leat.yaml");
   const logged: Record<string, unknown>[] = [];
-  const writeConfig = (text: string) => writeFileSync(file, preamble(options.server) + text);
+  const writeConfig = (text: string) =>
+    writeFileSync(file, preamble(options.server, options.watermark) + text);
   writeConfig(yaml);
   const read = () => readConfiguration([file], { env: {} });
   const configuration = read();
