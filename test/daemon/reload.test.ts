@@ -169,6 +169,85 @@ routes: ${routes}
   assert.deepEqual((await getJson(`${admin}/readyz`)).json.degraded, []);
 });
 
+test("a route that is put back delivers what it owed", async (t) => {
+  const receiver = await makeReceiver();
+  t.after(() => receiver.close());
+  receiver.answer = () => 503;
+  const yaml = (routes: string) => `
+sources: { in: { type: webhook, path: /in, verify: { type: none } } }
+sinks: { out: { type: webhook, url: "${receiver.url}/hook", retry: { initial: 100ms, max_wait: 200ms } } }
+routes: ${routes}
+`;
+  const running = await startForTest(t, yaml("{ all: { from: in, to: out } }"));
+  const { url, daemon } = running;
+  await postJson(`${url}/in`, { n: 1 });
+  await waitFor("its first attempt", () => receiver.received.length > 0);
+  running.writeConfig(yaml("{}"));
+  assert.ok((await daemon.reload()).ok);
+  await postJson(`${url}/in`, { n: 2 });
+  receiver.answer = () => 200;
+  running.writeConfig(yaml("{ all: { from: in, to: out } }"));
+  assert.ok((await daemon.reload()).ok);
+  await postJson(`${url}/in`, { n: 3 });
+  await waitFor("what it owed and what is new", () => {
+    const seen = bodies(receiver.received);
+    return seen.includes(3) && seen.filter((n) => n === 1).length > 1;
+  });
+  assert.ok(!bodies(receiver.received).includes(2), "what came while there was no route wasn't owed");
+});
+
+test("reloads under load lose nothing: every 200 arrives, whatever is swapped meanwhile", async (t) => {
+  const receiver = await makeReceiver();
+  t.after(() => receiver.close());
+  const yaml = (turn: number) => `
+sources: { in: { type: webhook, path: /in, verify: { type: bearer, token: [the-token, turn-${turn}] } } }
+sinks:
+  out: { type: webhook, url: "${receiver.url}/hook/${turn}" }
+  live: { type: sse, path: /events, auth: { type: none }, heartbeat: ${10 + turn}s }
+routes: { all: { from: in, to: [out, live] } }
+`;
+  const running = await startForTest(t, yaml(0));
+  const { url, daemon } = running;
+  const reader = followStream(`${url}/events`);
+  t.after(() => reader.close());
+  const promised = new Set<number>();
+  const refused: number[] = [];
+  let n = 0;
+  let stop = false;
+  const senders = Array.from({ length: 4 }, async () => {
+    while (!stop) {
+      const mine = n++;
+      const { status } = await postJson(`${url}/in`, { n: mine }, { authorization: "Bearer the-token" });
+      if (status === 200) promised.add(mine);
+      else refused.push(status);
+    }
+  });
+  for (let turn = 1; turn <= 8; turn++) {
+    const before = promised.size;
+    running.writeConfig(yaml(turn));
+    const result = await daemon.reload();
+    assert.ok(result.ok, JSON.stringify(result));
+    await waitFor("some more to be taken", () => promised.size > before + 10);
+  }
+  stop = true;
+  await Promise.all(senders);
+  assert.deepEqual(
+    refused.filter((status) => status !== 503),
+    [],
+    "at most told to come back",
+  );
+  await waitFor("all at the receiver", () => {
+    const seen = new Set(bodies(receiver.received));
+    return [...promised].every((one) => seen.has(one));
+  });
+  assert.equal(bodies(receiver.received).length, new Set(bodies(receiver.received)).size, "none twice");
+  await waitFor("all at the reader", () => {
+    const seen = new Set(reader.events.map(({ data }) => (JSON.parse(data) as { n: number }).n));
+    return [...promised].every((one) => seen.has(one));
+  });
+  assert.deepEqual(reader.gaps, []);
+});
+
 test("what only a restart can change is said, without its value", async (t) => {
   const running = await startForTest(t, "");
   writeFileSync(running.file, preamble("admin_token: a-brand-new-token").replace("./data", "./elsewhere"));

@@ -1,0 +1,56 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { test } from "node:test";
+import { MAIN } from "./e2e/daemon.ts";
+
+/** The process takes itself for another version of Node. */
+function leatOn(node: string, args: readonly string[]) {
+  const pretend = `Object.defineProperty(process, "versions", { value: { ...process.versions, node: "${node}" } })`;
+  return spawnSync(
+    process.execPath,
+    ["--import", `data:text/javascript,${encodeURIComponent(pretend)}`, MAIN, ...args],
+    { encoding: "utf8", timeout: 20_000 },
+  );
+}
+
+for (const version of ["20.19.0", "24.14.9"]) {
+  test(`Node ${version} is told apart before anything else is loaded, with a remedy`, () => {
+    const { status, stderr } = leatOn(version, ["--version"]);
+    assert.equal(status, 1);
+    assert.match(
+      stderr,
+      new RegExp(`this is Node ${version.replaceAll(".", "\\.")}, and Leat needs 24\\.15`),
+    );
+    assert.match(stderr, /npx node src\/main\.ts/);
+  });
+}
+
+for (const version of ["24.15.0", "26.0.0"]) {
+  test(`Node ${version} is fine`, () => {
+    const { status, stdout, stderr } = leatOn(version, ["--version"]);
+    assert.equal(status, 0, stderr);
+    assert.match(stdout, /^\d+\.\d+\.\d+\n$/);
+  });
+}
+
+test("every command has help with a description, and an unknown one is an error", () => {
+  const help = spawnSync(process.execPath, [MAIN, "--help"], { encoding: "utf8" });
+  assert.equal(help.status, 0);
+  for (const command of [
+    "run",
+    "quickstart",
+    "validate",
+    "init",
+    "schema",
+    "send",
+    "replay",
+    "purge",
+    "reload",
+  ]) {
+    assert.match(help.stdout, new RegExp(`^  ${command}\\b.*  \\S`, "m"));
+  }
+  const unknown = spawnSync(process.execPath, [MAIN, "rnu"], { encoding: "utf8" });
+  assert.equal(unknown.status, 1);
+  assert.match(unknown.stderr, /unknown command 'rnu'/);
+  assert.match(unknown.stderr, /Did you mean run/);
+});
