@@ -67,7 +67,10 @@ test("payloads pass at trace only", () => {
 
 test("an error that is a refusal has code and hint but no stack; a defect has its stack", () => {
   const { log, lines } = logInto("info");
-  log.warn({ err: new LeatError("unavailable", "journal_full", "no room", { hint: "make room" }) }, "refused");
+  log.warn(
+    { err: new LeatError("unavailable", "journal_full", "no room", { hint: "make room" }) },
+    "refused",
+  );
   log.error({ err: new TypeError("oops") }, "defect");
   const [refusal, defect] = lines.map(({ err }) => err as Record<string, unknown>);
   assert.equal(refusal?.code, "journal_full");
