@@ -13,6 +13,8 @@ export interface Gathered extends TakenDelta {
   /** Retries, which wait for their time from the commit on. */
   readonly retries: readonly Delivery[];
   readonly waiting: readonly PromiseWithResolvers<void>[];
+  /** How many leases it settles. */
+  readonly settlements: number;
 }
 
 export class DeltaBuilder {
@@ -33,6 +35,8 @@ export class DeltaBuilder {
   /** After an unclean stop: what is about to be evaluated. */
   suspect: Seq | null = null;
   feeds: string | undefined;
+  /** How many leases were settled. */
+  settlements = 0;
   /** False: nothing that must be written, whatever the cursor does. */
   some = false;
 
@@ -138,11 +142,18 @@ export class DeltaBuilder {
       cleared: this.#cleared,
       ...(this.feeds === undefined ? {} : { feeds: this.feeds }),
     };
-    return { delta, raises: this.#raises, retries: this.#retries, waiting: this.#waiting };
+    return {
+      delta,
+      raises: this.#raises,
+      retries: this.#retries,
+      waiting: this.#waiting,
+      settlements: this.settlements,
+    };
   }
 
   /** Puts a delta that could not be committed before what was gathered since. */
-  prepend({ delta, raises, retries, waiting }: Gathered): void {
+  prepend({ delta, raises, retries, waiting, settlements }: Gathered): void {
+    this.settlements += settlements;
     for (const moves of delta.accounts) add(this.#moves(moves.route, moves.replay), moves);
     for (const row of delta.put) {
       const key = rowKey(row.seq, row.replay);

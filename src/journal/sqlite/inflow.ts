@@ -38,6 +38,7 @@ export class Inflow {
   #reading = false;
   /** Pages asked for before the sources changed are dropped when they come. */
   #generation = 0;
+  #closed = false;
 
   /** `arrived` is called when a page has come. */
   constructor(next: Seq, feed: EventFeed, wanted: Wanted, clock: Clock, arrived: () => void) {
@@ -86,6 +87,10 @@ export class Inflow {
     this.#reading = false;
   }
 
+  close(): void {
+    this.#closed = true;
+  }
+
   #end(): Seq {
     const newest = this.#feed.newest();
     return this.until === null ? newest : Math.min(newest, this.until);
@@ -117,7 +122,7 @@ export class Inflow {
   }
 
   #read(after: Seq): void {
-    if (this.#reading || this.#feed.live(after + 1) !== null) return;
+    if (this.#reading || this.#closed || this.#feed.live(after + 1) !== null) return;
     this.#reading = true;
     const generation = this.#generation;
     this.#feed.page(after, this.#wanted.sources()).then(

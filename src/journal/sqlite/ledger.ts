@@ -1,6 +1,6 @@
 /** The ledger as the main thread has it: all subscriptions, sinks' states, and the commands that a person or a reload gives. */
 import { LeatError } from "../../errors.ts";
-import type { Event, Seq } from "../../event.ts";
+import type { Seq } from "../../event.ts";
 import type { Clock } from "../../ports.ts";
 import type {
   DeadLetter,
@@ -12,6 +12,7 @@ import type {
 } from "../journal.ts";
 import { Account, emptyTally } from "./account.ts";
 import type { AccountColumns } from "./account-rows.ts";
+import type { Committed } from "./committed.ts";
 import type { DeltaSink } from "./delta.ts";
 import type { BacklogMarks, EventFeed } from "./event-feed.ts";
 import type { Command } from "./group.ts";
@@ -28,7 +29,7 @@ const CLOSED_STATE: SinkState = { hold: null, paused: null, breaker: null };
 export interface LedgerCommits extends DeltaSink {
   command(command: Command, apply?: (value: unknown) => void): Promise<unknown>;
   setSink(sink: string, state: SinkState): void;
-  onCommit(listener: (events: readonly Event[]) => void): () => void;
+  onCommitted(listener: (committed: Committed) => void): () => void;
 }
 
 export interface LedgerOptions {
@@ -63,7 +64,7 @@ export class SqliteLedger implements Ledger {
     for (const stored of options.start.subscriptions) this.#add(stored, this.#host);
     this.#index();
     for (const { name, state } of options.sinks) this.#sinks.set(name, loadedState(state, clock.wall()));
-    this.#stopListening = commits.onCommit((events) => this.#appended(events));
+    this.#stopListening = commits.onCommitted((committed) => this.#appended(committed));
     this.#tick();
   }
 
@@ -111,7 +112,10 @@ export class SqliteLedger implements Ledger {
         hint: "Subscriptions are named route/sink, or by the stream's name.",
       });
     }
-    if (what === "owed") return live.letGo(this.#options.feed.newest(), "purged", "purged");
+    if (what === "owed") {
+      const through = this.#options.feed.newest();
+      return live.letGo({ through, outcome: "purged", reason: "purged" });
+    }
     const { count } = await this.#command({ kind: "purge", subscription }, "purge", () => live.freeHeld());
     return count;
   }
@@ -156,11 +160,10 @@ export class SqliteLedger implements Ledger {
     this.#byName = new Map(Array.from(this.#byId.values(), (live) => [live.definition.name, live]));
   }
 
-  #appended(events: readonly Event[]): void {
-    const first = events[0]!.seq;
-    const last = events.at(-1)!.seq;
-    const bySource = new Map<string, number>();
-    for (const { source } of events) bySource.set(source, (bySource.get(source) ?? 0) + 1);
+  #appended(committed: Committed): void {
+    if (this.#byId.size === 0) return;
+    const { first, last } = committed;
+    const bySource = committed.bySource();
     for (const live of this.#byId.values()) live.appended(bySource, first, last);
   }
 
@@ -206,14 +209,15 @@ export class SqliteLedger implements Ledger {
     const { backlog } = live.definition;
     if (bytes > backlog.bytes) {
       const through = await feed.seqAtTotal(total - backlog.bytes);
-      if (through >= oldest) void live.letGo(through, "expired", "size").catch(() => {});
+      if (through >= oldest) live.letGo({ through, outcome: "expired", reason: "size" }).catch(() => {});
     }
     if (!mayExpireByAge()) return;
     const before = clock.wall() - backlog.ageMs;
     live.letGoOld(before, "age");
     if (mark.at >= before || !live.reading) return;
     const through = await feed.seqBefore(before);
-    if (through >= live.next) void live.letGo(through, "expired", "age", true).catch(() => {});
+    if (through < live.next) return;
+    live.letGo({ through, outcome: "expired", reason: "age" }, true).catch(() => {});
   }
 }
 

@@ -15,12 +15,17 @@ export class Loading {
   readonly #loaded: (delivery: Delivery) => void;
   readonly #queue = new Fifo<Delivery>();
   #busy = false;
+  #closed = false;
 
   /** `loaded` is called with `delivery.event` set, or null when it is nowhere. */
   constructor(feed: EventFeed, clock: Clock, loaded: (delivery: Delivery) => void) {
     this.#feed = feed;
     this.#clock = clock;
     this.#loaded = loaded;
+  }
+
+  close(): void {
+    this.#closed = true;
   }
 
   /** Nothing is being read, nor waits to be. */
@@ -38,7 +43,7 @@ export class Loading {
 
   /** Reads what is wanted, at most `room` deliveries. Re-entrant calls do nothing. */
   pump(room: number): void {
-    if (this.#busy || room <= 0 || this.#queue.length === 0) return;
+    if (this.#busy || this.#closed || room <= 0 || this.#queue.length === 0) return;
     const taken: Delivery[] = [];
     while (taken.length < Math.min(room, AT_ONCE)) {
       const delivery = this.#queue.shift();

@@ -1,0 +1,128 @@
+/**
+ * Settles without an attempt what a subscription has not settled up to some seq: a backlog beyond its bound (expired), or a
+ * person's purge. What was not read yet is read for it, page by page, so that it is counted; one such job at a time.
+ */
+import type { Event, Seq } from "../../event.ts";
+import type { Delivery } from "./delivery.ts";
+import type { DeltaBuilder } from "./delta-builder.ts";
+import type { Owners } from "./feeds.ts";
+import type { Inflow } from "./inflow.ts";
+import type { Unsettled } from "./unsettled.ts";
+
+export interface Job {
+  readonly through: Seq;
+  readonly outcome: "expired" | "purged";
+  readonly reason: string;
+}
+
+interface Running extends Job {
+  count: number;
+  readonly done: PromiseWithResolvers<number>;
+}
+
+export interface LettingGoHost {
+  gathering(): DeltaBuilder;
+  /** A delivery of an event that is read for the first time; it is in nothing yet. */
+  delivery(event: Event, owners: Owners): Delivery;
+  /** An event behind the job's end was read on the way. */
+  admit(event: Event, owners: Owners): void;
+  /** Settles one that waits. */
+  settle(delivery: Delivery, outcome: Job["outcome"]): void;
+  /** There is something to commit. */
+  changed(): void;
+}
+
+export class LettingGo {
+  readonly #inflow: Inflow;
+  readonly #unsettled: Unsettled;
+  readonly #host: LettingGoHost;
+  #running: Running | null = null;
+  /** The last thing that happened was that this seq, not read before, was let go: then ranges join. */
+  #joined: Seq | null = null;
+
+  constructor(inflow: Inflow, unsettled: Unsettled, host: LettingGoHost) {
+    this.#inflow = inflow;
+    this.#unsettled = unsettled;
+    this.#host = host;
+  }
+
+  get running(): boolean {
+    return this.#running !== null;
+  }
+
+  /** `unread`: only what was not read yet. Resolves with how many were let go, once that is on disk. */
+  start(job: Job, unread: boolean): Promise<number> {
+    const before = this.#running;
+    if (before !== null) return before.done.promise.then(() => this.start(job, unread));
+    const running: Running = { ...job, count: 0, done: Promise.withResolvers<number>() };
+    // Nobody has to wait for it; losing the journal is told elsewhere too.
+    running.done.promise.catch(() => {});
+    this.#running = running;
+    for (const delivery of unread ? [] : this.#unsettled) {
+      const concerned = delivery.replay === 0 || job.outcome === "purged";
+      if (delivery.seq <= job.through && concerned && this.#drop(delivery, job)) running.count++;
+    }
+    this.goOn();
+    return running.done.promise;
+  }
+
+  /** Of what was read: what has been free since before `time` and was not attempted since. Nothing while a job runs. */
+  old(time: number, reason: string): void {
+    if (this.#running !== null) return;
+    let dropped = false;
+    for (const delivery of this.#unsettled) {
+      const waits = delivery.state === "parked" || delivery.replay > 0;
+      if (waits || delivery.freeSince >= time) continue;
+      if (this.#drop(delivery, { through: delivery.seq, outcome: "expired", reason })) dropped = true;
+    }
+    if (dropped) this.#host.changed();
+  }
+
+  /** More may be there to be read. */
+  goOn(): void {
+    const running = this.#running;
+    if (running === null) return;
+    while (this.#inflow.next <= running.through) {
+      const fresh = this.#inflow.take();
+      if (fresh === null) break;
+      if (fresh.event.seq > running.through) {
+        this.#host.admit(fresh.event, fresh.owners);
+        break;
+      }
+      this.#unread(fresh.event, fresh.owners, running);
+    }
+    this.#host.changed();
+    if (this.#inflow.next <= running.through && this.#inflow.behind) return;
+    this.#running = null;
+    const { done } = running;
+    this.#host.gathering().promise.then(() => done.resolve(running.count), done.reject);
+  }
+
+  /** Something else was read or settled. */
+  interrupted(): void {
+    this.#joined = null;
+  }
+
+  #drop(delivery: Delivery, { outcome, reason }: Job): boolean {
+    const { state, replay, seq } = delivery;
+    if (state === "gone") return false;
+    if (state === "leased" || state === "settling") {
+      // What is in flight ends as it ends; after a purge it is not tried again.
+      if (outcome === "purged") delivery.letGo = true;
+      return false;
+    }
+    if (replay === 0) this.#host.gathering().expire(seq, reason, false);
+    this.#host.settle(delivery, outcome);
+    return true;
+  }
+
+  #unread(event: Event, owners: Owners, running: Running): void {
+    const gathering = this.#host.gathering();
+    const delivery = this.#host.delivery(event, owners);
+    for (const route of owners.routes) gathering.settled(route, delivery, running.outcome, false);
+    gathering.expire(event.seq, running.reason, this.#joined !== null);
+    this.#joined = event.seq;
+    this.#unsettled.settledUpTo(event.seq);
+    running.count++;
+  }
+}
