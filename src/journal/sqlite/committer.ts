@@ -11,14 +11,14 @@
  */
 import type { Appended, Intake } from "../../component.ts";
 import { LeatError } from "../../errors.ts";
-import type { Event, NewEvent, Seq } from "../../event.ts";
+import type { Event, NewEvent } from "../../event.ts";
 import type { Clock } from "../../ports.ts";
 import type { JournalTuning, SinkState } from "../journal.ts";
 import { Batch } from "./batch.ts";
 import { CommitTimes } from "./commit-times.ts";
+import { Committed } from "./committed.ts";
 import type { DeltaSink, DeltaSource } from "./delta.ts";
 import type { Command, Group, GroupResult } from "./group.ts";
-import { EventUnpacker, unpackEvents } from "./packed-events.ts";
 import type { RefusalQueue } from "./refusals.ts";
 import type { Ring } from "./ring.ts";
 import type { ClosedReason, FromWriter, ToWriter, WriterState } from "./writer-messages.ts";
@@ -92,6 +92,7 @@ export class Committer implements DeltaSink {
   readonly #commands = new Map<number, Waiting>();
   readonly #pings = new Map<number, () => void>();
   readonly #listeners = new Set<(events: readonly Event[]) => void>();
+  readonly #counters = new Set<(committed: Committed) => void>();
   #watching = false;
   #drained: (() => void)[] = [];
 
@@ -185,6 +186,12 @@ export class Committer implements DeltaSink {
   onCommit(listener: (events: readonly Event[]) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /** As `onCommit`, before its listeners, for whoever mostly needs to count: the events stay packed. */
+  onCommitted(listener: (committed: Committed) => void): () => void {
+    this.#counters.add(listener);
+    return () => this.#counters.delete(listener);
   }
 
   /** Resolves when nothing waits for a commit any more (or nothing ever will be committed). */
@@ -334,14 +341,14 @@ export class Committer implements DeltaSink {
   }
 
   #committed(batch: Batch, result: Extract<GroupResult, { ok: true }>): void {
-    const events = this.#freshEvents(batch, result);
-    this.times.add(result.seconds, events.length, batch.packer.size);
+    const committed = freshOf(batch, result);
+    this.times.add(result.seconds, committed.count, batch.packer.size);
     if (this.#stalled) {
       this.#stalled = false;
       this.#retries = 0;
       this.#options.changed();
     }
-    this.#options.ring.push(events);
+    this.#options.ring.push(committed);
     for (const { source, taken } of batch.settling) source.committed(taken);
     let at = 0;
     let seq = result.firstSeq;
@@ -356,28 +363,14 @@ export class Committer implements DeltaSink {
         batch.reject(index, refusedError(refusedIndexes.get(index) ?? ""));
       } else batch.resolve(index, seq++, false, false);
     }
-    this.#tell(events);
+    this.#tell(committed);
   }
 
-  /** The batch's events that are new, with their seqs, on the memory that stayed here. */
-  #freshEvents(batch: Batch, result: Extract<GroupResult, { ok: true }>): Event[] {
-    const { packer } = batch;
-    const stale = new Set<number>();
-    for (const { index } of result.duplicates) stale.add(index);
-    for (const { index } of result.refused) stale.add(index);
-    const unpacker = new EventUnpacker(packer.view());
-    const events: Event[] = [];
-    let seq: Seq = result.firstSeq;
-    for (let index = 0; index < packer.count; index++) {
-      if (stale.size > 0 && stale.has(index)) unpacker.skip();
-      else events.push(unpacker.next(seq++));
-    }
-    return events;
-  }
-
-  #tell(events: readonly Event[]): void {
-    if (events.length === 0) return;
-    for (const listener of this.#listeners) listener(events);
+  #tell(committed: Committed): void {
+    if (committed.count === 0) return;
+    for (const listener of this.#counters) listener(committed);
+    if (this.#listeners.size === 0) return;
+    for (const listener of this.#listeners) listener(committed.events);
   }
 
   /** The disk is full: appends are refused, the rest is kept for the next try. */
@@ -424,10 +417,11 @@ export class Committer implements DeltaSink {
     const waiting = this.#commands.get(number);
     this.#commands.delete(number);
     if (result.ok) {
-      const events = unpackEvents(result.appended);
-      this.#options.ring.push(events);
+      const { appended, through } = result;
+      const committed = new Committed(appended, through - appended.count + 1);
+      this.#options.ring.push(committed);
       waiting?.resolve(result.value);
-      this.#tell(events);
+      this.#tell(committed);
     } else if (result.failure === "storage") this.lose(lostError("storage", result.error.message));
     else if (result.failure === "full") {
       this.#close("disk_full");
@@ -480,6 +474,19 @@ export class Committer implements DeltaSink {
     };
     clock.after(this.#limits.commitWaitMs, look);
   }
+}
+
+/** The batch's events that are new, on the memory that stayed here. */
+function freshOf(
+  batch: Batch,
+  { firstSeq, duplicates, refused }: Extract<GroupResult, { ok: true }>,
+): Committed {
+  const view = batch.packer.view();
+  if (duplicates.length + refused.length === 0) return new Committed(view, firstSeq);
+  const stale = new Set<number>();
+  for (const { index } of duplicates) stale.add(index);
+  for (const { index } of refused) stale.add(index);
+  return new Committed(view, firstSeq, stale);
 }
 
 function fullError(reason: ClosedReason): LeatError {

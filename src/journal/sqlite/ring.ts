@@ -4,15 +4,10 @@
  * behind pages through the journal.
  */
 import type { Event, Seq } from "../../event.ts";
-import { eventBytes } from "../../event.ts";
-
-interface Batch {
-  readonly events: readonly Event[];
-  readonly bytes: number;
-}
+import type { Committed } from "./committed.ts";
 
 export class Ring {
-  #batches: Batch[] = [];
+  #batches: Committed[] = [];
   #bytes = 0;
   readonly #limit: number;
   #newest: Seq;
@@ -29,13 +24,11 @@ export class Ring {
   }
 
   /** Adds one commit's events; they follow on from `newest` without a gap. */
-  push(events: readonly Event[]): void {
-    if (events.length === 0) return;
-    let bytes = 0;
-    for (const event of events) bytes += eventBytes(event);
-    this.#batches.push({ events, bytes });
-    this.#bytes += bytes;
-    this.#newest = events.at(-1)!.seq;
+  push(committed: Committed): void {
+    if (committed.count === 0) return;
+    this.#batches.push(committed);
+    this.#bytes += committed.bytes;
+    this.#newest = committed.last;
     let shed = 0;
     while (this.#bytes > this.#limit && shed < this.#batches.length) {
       this.#bytes -= this.#batches[shed++]!.bytes;
@@ -43,38 +36,29 @@ export class Ring {
     if (shed > 0) this.#batches.splice(0, shed);
   }
 
-  /** Events were committed that nobody here wants: what is held would no longer be contiguous. */
-  pass(newest: Seq): void {
-    if (newest === this.#newest) return;
-    this.#batches = [];
-    this.#bytes = 0;
-    this.#newest = newest;
-  }
-
   /** Events from exactly `next` on, to the end of the batch that holds it; null when it isn't held. */
   from(next: Seq): readonly Event[] | null {
     const batch = this.#batch(next);
     if (batch === undefined) return null;
-    const first = batch.events[0]!.seq;
-    return next === first ? batch.events : batch.events.slice(next - first);
+    return next === batch.first ? batch.events : batch.events.slice(next - batch.first);
   }
 
   get(seq: Seq): Event | undefined {
     const batch = this.#batch(seq);
-    return batch?.events[seq - batch.events[0]!.seq];
+    return batch?.events[seq - batch.first];
   }
 
   /** The batch that holds `seq`; seqs are dense, so within it the place is a subtraction. */
-  #batch(seq: Seq): Batch | undefined {
+  #batch(seq: Seq): Committed | undefined {
     const batches = this.#batches;
     let low = 0;
     let high = batches.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (batches[middle]!.events.at(-1)!.seq < seq) low = middle + 1;
+      if (batches[middle]!.last < seq) low = middle + 1;
       else high = middle;
     }
     const batch = batches[low];
-    return batch !== undefined && batch.events[0]!.seq <= seq ? batch : undefined;
+    return batch !== undefined && batch.first <= seq ? batch : undefined;
   }
 }

@@ -15,22 +15,7 @@ import { Duplicates } from "./duplicates.ts";
 import { rowCrc } from "./event-row.ts";
 import type { Command, Group, GroupResult } from "./group.ts";
 import type { CreateLedgerStore, LedgerStore } from "./ledger-port.ts";
-import {
-  BODY_LENGTH,
-  CAUSE,
-  DEDUPE,
-  HEADERS_LENGTH,
-  HOPS,
-  ID,
-  KEY,
-  NUMBERS,
-  type PackedEvents,
-  SOURCE,
-  SUBJECT,
-  TEXTS,
-  TIME,
-  TYPE,
-} from "./packed-events.ts";
+import { EventUnpacker, type PackedEvents } from "./packed-events.ts";
 import { SourceNames } from "./source-names.ts";
 import { type Statement, type Storage, storageFailure } from "./storage.ts";
 
@@ -138,11 +123,8 @@ export class Writer {
     const appended: (NewEvent & { seq: Seq })[] = [];
     const tried = this.#transaction(undefined, () => {
       const append = (event: NewEvent): Seq => {
-        const { source, id, type, subject, key, time, hops, cause, headers, body } = event;
-        const seq = this.#insert(
-          { source: this.#sources.intern(source), id, type, subject, key, time, hops, cause, headers, body },
-          crc32(body),
-        );
+        const { source, id, body } = event;
+        const seq = this.#insert(event, this.#sources.intern(source), id, crc32(body));
         this.#events.flush();
         this.ledger.appended(new Map([[source, 1]]), seq);
         appended.push({ ...event, seq });
@@ -212,53 +194,39 @@ export class Writer {
 
   /** Appends what is new and lists the rest; returns how many of each source are new. */
   #append(group: Group, singly: boolean, outcome: Outcome): Map<string, number> {
-    const { count, texts, numbers, bytes } = group.appends;
     const counts = new Map<string, number>();
-    let offset = 0;
-    for (let index = 0; index < count; index++) {
-      const text = index * TEXTS;
-      const number = index * NUMBERS;
-      const bodyAt = offset + numbers[number + HEADERS_LENGTH]!;
-      const end = bodyAt + numbers[number + BODY_LENGTH]!;
-      const name = texts[text + SOURCE]!;
+    const unpacker = new EventUnpacker(group.appends);
+    for (let index = 0; index < group.appends.count; index++) {
+      const dedupeMs = unpacker.dedupeMs();
+      const event = unpacker.next();
       // Outside of the savepoint, whose rollback would take the name's row but not what is known of it here.
-      const source = this.#sources.intern(name);
-      const cause = numbers[number + CAUSE]!;
-      const dedupe = numbers[number + DEDUPE]!;
-      const append = () =>
-        this.#one(
-          {
-            source,
-            id: texts[text + ID]!.toWellFormed(),
-            type: texts[text + TYPE]!,
-            subject: texts[text + SUBJECT]!,
-            key: texts[text + KEY]!,
-            time: numbers[number + TIME]!,
-            hops: numbers[number + HOPS]!,
-            cause: cause === -1 ? null : cause,
-            headers: bytes.subarray(offset, bodyAt),
-            body: bytes.subarray(bodyAt, end),
-          },
-          dedupe,
-          group.now,
-        );
-      const refused = singly && index < group.raisedFrom ? this.#tried(append) : append();
-      if (refused === null) counts.set(name, (counts.get(name) ?? 0) + 1);
+      const source = this.#sources.intern(event.source);
+      const refused =
+        singly && index < group.raisedFrom
+          ? this.#tried(() => this.#one(event, source, dedupeMs, group.now))
+          : this.#one(event, source, dedupeMs, group.now);
+      if (refused === null) counts.set(event.source, (counts.get(event.source) ?? 0) + 1);
       else if ("message" in refused) outcome.refused.push({ index, message: refused.message });
       else outcome.duplicates.push({ index, seq: refused.seq, differs: refused.differs });
-      offset = end;
     }
     return counts;
   }
 
   /** Appends one event unless its source had the id within the window; null: it is new. */
-  #one(event: RowValues, dedupeMs: number, now: number): { seq: Seq; differs: boolean } | null {
+  #one(
+    event: NewEvent,
+    source: number,
+    dedupeMs: number | null,
+    now: number,
+  ): { seq: Seq; differs: boolean } | null {
     const bodyCrc = crc32(event.body);
-    if (dedupeMs === -1) {
-      this.#insert(event, bodyCrc);
+    // As it will be read back from the row: half a surrogate pair becomes U+FFFD on disk.
+    const id = event.id.toWellFormed();
+    if (dedupeMs === null) {
+      this.#insert(event, source, id, bodyCrc);
       return null;
     }
-    const { source, id, time } = event;
+    const { time } = event;
     const length = event.body.byteLength;
     const hash = this.duplicates.hash(source, id);
     const since = this.clockTrusted ? now - dedupeMs : Number.NEGATIVE_INFINITY;
@@ -266,13 +234,13 @@ export class Writer {
     if (original !== null) {
       return { seq: original.seq, differs: original.crc !== bodyCrc || original.length !== length };
     }
-    const seq = this.#insert(event, bodyCrc);
+    const seq = this.#insert(event, source, id, bodyCrc);
     this.duplicates.add({ hash, seq, source, id, time, length, crc: bodyCrc }, time + dedupeMs);
     return null;
   }
 
-  #insert(event: RowValues, bodyCrc: number): Seq {
-    const { source, id, type, subject, key, time, hops, cause, headers, body } = event;
+  #insert(event: NewEvent, source: number, id: string, bodyCrc: number): Seq {
+    const { type, subject, key, time, hops, cause, headers, body } = event;
     const seq = this.#newest + 1;
     const total = this.#total + body.byteLength + headers.byteLength + id.length + EVENT_OVERHEAD;
     const crc = rowCrc(seq, source, id, type, subject, key, time, hops, cause, total, headers, bodyCrc);
@@ -320,19 +288,6 @@ export class Writer {
       return { message: messageOf(error) };
     }
   }
-}
-
-interface RowValues {
-  readonly source: number;
-  readonly id: string;
-  readonly type: string;
-  readonly subject: string | null;
-  readonly key: string | null;
-  readonly time: number;
-  readonly hops: number;
-  readonly cause: Seq | null;
-  readonly headers: Uint8Array;
-  readonly body: Uint8Array;
 }
 
 function messageOf(error: unknown): string {

@@ -1,14 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Event } from "../../../src/event.ts";
+import { Committed } from "../../../src/journal/sqlite/committed.ts";
+import { EventPacker } from "../../../src/journal/sqlite/packed-events.ts";
 import { Ring } from "../../../src/journal/sqlite/ring.ts";
 import { newEvent } from "../../conformance/log.ts";
 
-function events(from: number, count: number, bytes = 100): Event[] {
-  return Array.from({ length: count }, (_, n) => ({
-    ...newEvent({ body: Buffer.alloc(bytes) }),
-    seq: from + n,
-  }));
+function events(from: number, count: number, bytes = 100): Committed {
+  const packer = new EventPacker();
+  for (let n = 0; n < count; n++) packer.add(newEvent({ body: Buffer.alloc(bytes) }), 0, null);
+  return new Committed(packer.pack(), from);
 }
 
 const seqs = (batch: readonly Event[] | null) => batch && [batch[0]?.seq, batch.at(-1)?.seq];
@@ -47,4 +48,26 @@ test("one commit larger than the bound is not held, but known", () => {
   assert.equal(ring.newest, 3);
   ring.push(events(4, 1));
   assert.deepEqual(seqs(ring.from(4)), [4, 4]);
+});
+
+test("a commit's duplicates are not among its events", () => {
+  const packer = new EventPacker();
+  for (const source of ["a", "b", "a", "b", "a"]) packer.add(newEvent({ source, subject: "s" }), 0, null);
+  const committed = new Committed(packer.view(), 50, new Set([1, 4]));
+  assert.deepEqual(
+    committed.events.map(({ seq, source }) => [seq, source]),
+    [
+      [50, "a"],
+      [51, "a"],
+      [52, "b"],
+    ],
+  );
+  assert.deepEqual(
+    [...committed.bySource()],
+    [
+      ["a", 2],
+      ["b", 1],
+    ],
+  );
+  assert.equal(committed.last, 52);
 });
