@@ -17,6 +17,7 @@ import { createParts, openJournal, type Parts, tuningOf } from "./daemon/parts.t
 import { orphanNotes, readinessOf } from "./daemon/readiness.ts";
 import { restartOnly } from "./daemon/settings-change.ts";
 import { sinkStatuses } from "./daemon/sink-status.ts";
+import { placeStreams } from "./daemon/stream-places.ts";
 import { retainStreams } from "./daemon/stream-retention.ts";
 import { definitionsOf } from "./daemon/subscriptions.ts";
 import { compileTargets } from "./daemon/targets.ts";
@@ -95,6 +96,7 @@ export class Daemon implements DaemonFace {
     const after = assemble(plan, this.#assembly, { ...this, hostOf: hosts.sourceHost });
     const changes = difference(this.#assembly, after);
     const targets = compileTargets(after, settings.limits, this.log);
+    await placeStreams(after, this.journal);
     await startAll(changes.startSinks);
 
     await this.journal.ledger.reconcile(definitionsOf(plan));

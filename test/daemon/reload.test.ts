@@ -207,9 +207,13 @@ sinks:
 routes: { all: { from: in, to: [out, live] } }
 `;
   const running = await startForTest(t, yaml(0));
-  const { url, daemon } = running;
+  const { url, admin, daemon } = running;
   const reader = followStream(`${url}/events`);
   t.after(() => reader.close());
+  await waitFor(
+    "the reader to be there",
+    async () => (await metric(admin, /leat_readers\{.*\} (\d)/)) === "1",
+  );
   const promised = new Set<number>();
   const refused: number[] = [];
   let n = 0;
@@ -243,7 +247,9 @@ routes: { all: { from: in, to: [out, live] } }
   assert.equal(bodies(receiver.received).length, new Set(bodies(receiver.received)).size, "none twice");
   await waitFor("all at the reader", () => {
     const seen = new Set(reader.events.map(({ data }) => (JSON.parse(data) as { n: number }).n));
-    return [...promised].every((one) => seen.has(one));
+    const missing = [...promised].filter((one) => !seen.has(one));
+    if (missing.length > 0) throw new Error(`missing ${missing} of ${promised.size}`);
+    return true;
   });
   assert.deepEqual(reader.gaps, []);
 });
