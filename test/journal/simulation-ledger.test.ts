@@ -15,7 +15,7 @@ import type { Fault } from "./simulation/faulty-storage.ts";
 import { LedgerLife, microtasks } from "./simulation/ledger-life.ts";
 import { World } from "./simulation/world.ts";
 
-const SEEDS = Number(process.env.LEAT_SEEDS ?? 150);
+const SEEDS = Number(process.env.LEAT_SEEDS ?? 100);
 const ONLY = process.env.LEAT_SEED;
 const DAY = 86_400_000;
 const STEPS = 200;
@@ -77,7 +77,7 @@ class Run {
     this.model.restart();
     this.#purging = false;
     this.#life = new LedgerLife(this.world, process);
-    process.committer.onCommit((events) => this.model.appended(events));
+    process.committer.onCommit(({ events }) => this.model.appended(events));
     await this.#reconcile();
   }
 

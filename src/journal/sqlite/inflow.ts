@@ -76,6 +76,11 @@ export class Inflow {
     if (this.next === first && this.#index >= this.#batch.length) this.next = last + 1;
   }
 
+  /** Of all that there is, none is owed. */
+  skip(): void {
+    this.reset(this.#end() + 1);
+  }
+
   /** What is owed has changed: what was read ahead may be another's. Goes on at `next`. */
   reset(next: Seq): void {
     this.next = next;

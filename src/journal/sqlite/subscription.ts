@@ -320,8 +320,12 @@ export class LiveSubscription implements Subscription, DeltaSource {
     this.#gathering.fail(error);
   }
 
-  /** Writes the cursor though it has passed nothing that was owed. */
+  /**
+   * Writes the cursor though it has passed nothing that was owed: what it holds back from retention is what is owed, also
+   * where nobody leases (a removed route, a paused sink).
+   */
   flush(): void {
+    if (this.#inflow.behind && this.#settledAll()) this.#inflow.skip();
     if (this.#unsettled.cursor(this.#inflow.next) <= this.#written) return;
     this.#flush = true;
     this.#changed();
@@ -362,12 +366,16 @@ export class LiveSubscription implements Subscription, DeltaSource {
   /** The lowest seq that may be unsettled, replays apart; null: nothing is owed. */
   oldest(): Seq | null {
     const { behind, next } = this.#inflow;
-    const owed = this.#feeds.accounts.some(
-      ({ counts }) => counts.pending + counts.inFlight + counts.retrying > 0,
-    );
+    const owed = this.#feeds.accounts.some(({ counts }) => unsettled(counts) > 0);
     if (!owed && !(behind && this.#feeds.counts(next))) return null;
     const oldest = Math.min(this.#unsettled.oldest(), behind ? next : Number.POSITIVE_INFINITY);
     return Number.isFinite(oldest) ? oldest : null;
+  }
+
+  /** Nothing is owed, nothing waits for its commit, and nothing from before its start is unread. */
+  #settledAll(): boolean {
+    if (this.#feeds.counts(this.#inflow.next)) return false;
+    return this.#feeds.accounts.every(({ counts, replays }) => unsettled(counts) + unsettled(replays) === 0);
   }
 
   // ------------------------------------------------------------------------------------------------- finding the next
@@ -611,6 +619,10 @@ export class LiveSubscription implements Subscription, DeltaSource {
       this.#listener?.();
     });
   }
+}
+
+function unsettled({ pending, inFlight, retrying }: Counts): number {
+  return pending + inFlight + retrying;
 }
 
 function gathered(taken: TakenDelta): Gathered {

@@ -121,7 +121,15 @@ export class DeliveryModel {
           for (const name of states) assert.ok(column(name) >= 0, `J3 on disk: ${shown}`);
         }
       }
-      if (isStream(subscription)) continue;
+      const lost = this.#all(
+        "SELECT seq FROM dead WHERE error = 'event_missing' AND subscription = ?",
+        subscription.id,
+      );
+      assert.deepEqual(lost, [], "J6: retention removed what was owed");
+      if (isStream(subscription)) {
+        this.#checkStream(subscription, accounts);
+        continue;
+      }
       const rows = this.#all("SELECT * FROM delivery WHERE subscription = ?", subscription.id);
       const count = (state: (row: Row) => boolean, replays: boolean) =>
         rows.filter((row) => Number(row.replay) > 0 === replays && state(row)).length;
@@ -141,6 +149,18 @@ export class DeliveryModel {
         count((row) => !retrying(row), true),
         `replays' rows: ${shown}`,
       );
+    }
+  }
+
+  /** By route: what is pending is what is unread, or has a row, and comes from the route's sources. */
+  #checkStream(subscription: Row, accounts: readonly Row[]): void {
+    const rows = this.#rows(subscription);
+    for (const { route, spans } of JSON.parse(String(subscription.feeds)) as RouteSpans[]) {
+      const feeds = JSON.stringify([{ route, spans }]);
+      const owed = this.#owed({ ...subscription, feeds });
+      const pending = owed.filter((seq) => seq > Number(subscription.cursor) || rows.has(seq)).length;
+      const account = accounts.find((each) => each.route === route);
+      assert.equal(account?.pending, pending, `${subscription.name} ${route}: ${JSON.stringify(account)}`);
     }
   }
 

@@ -197,6 +197,20 @@ test("a removed subscription hands out nothing and settles what is out", () => {
   assert.equal(bench.commit()?.cursor, 1);
 });
 
+test("J6: a removed subscription that owes nothing holds nothing back from retention", () => {
+  const bench = new Bench();
+  bench.append({});
+  bench.append(...Array.from({ length: 500 }, () => ({ source: "other" })));
+  const [only] = bench.lease(1);
+  const spans = [{ after: 0, until: 501, sources: ["a"], counted: 0 }];
+  bench.subscription.change(definition(), [{ route: "r", spans }], false, 501);
+  void bench.subscription.settle(only!, delivered);
+  bench.subscription.flush();
+  assert.equal(bench.commit()?.cursor, 1, "not before its last settlement is committed");
+  bench.subscription.flush();
+  assert.equal(bench.commit()?.cursor, 501);
+});
+
 test("a changed order waits for what is in flight", () => {
   const bench = new Bench({ order: "none" });
   bench.append({ key: "k" }, { key: "k" }, { key: "k" });
