@@ -52,10 +52,18 @@ export function createLog(options: LogOptions): Log {
   });
 }
 
+/** Of lines that can't be written now, so many are kept until they can; the rest is lost. */
+const WAITING_BYTES = 1024 * 1024;
+
 function output(format: LogOptions["format"]): DestinationStream {
   const stderr = 2;
   const forPeople = format === "pretty" || (format === "auto" && process.stderr.isTTY === true);
-  if (!forPeople) return destination({ dest: stderr, sync: true });
+  if (!forPeople) {
+    const lines = destination({ dest: stderr, sync: true, maxLength: WAITING_BYTES });
+    // A full disk or a reader that has gone costs the log, never the daemon.
+    lines.on("error", () => {});
+    return lines;
+  }
   return pretty({ destination: stderr, sync: true, translateTime: "SYS:HH:MM:ss.l", colorize: true });
 }
 

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { closeSync, openSync } from "node:fs";
 import { test } from "node:test";
 import { LeatError } from "../src/errors.ts";
 import { createLog, type LogLevel } from "../src/log.ts";
@@ -77,4 +79,22 @@ test("an error that is a refusal has code and hint but no stack; a defect has it
   assert.equal(refusal?.hint, "make room");
   assert.equal(refusal?.stack, undefined);
   assert.match(String(defect?.stack), /TypeError: oops/);
+});
+
+test("a log that can't be written costs itself and not the process, and bounded memory", (t) => {
+  const full = openSync("/dev/full", "w");
+  t.after(() => closeSync(full));
+  const script = `
+    import { createLog } from ${JSON.stringify(import.meta.resolve("../src/log.ts"))};
+    const log = createLog({ level: "info", format: "json" });
+    const before = process.memoryUsage().heapUsed;
+    for (let line = 0; line < 40_000; line++) log.info({ line, text: "x".repeat(1000) }, "a line");
+    const grown = process.memoryUsage().heapUsed - before;
+    process.exitCode = grown < 30e6 ? 7 : 8;
+  `;
+  const { status } = spawnSync(process.execPath, ["--input-type=module", "--eval", script], {
+    stdio: ["ignore", "ignore", full],
+    timeout: 20_000,
+  });
+  assert.equal(status, 7);
 });

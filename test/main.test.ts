@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { closeSync, openSync } from "node:fs";
 import { test } from "node:test";
 import { MAIN } from "./e2e/daemon.ts";
 
@@ -53,4 +55,39 @@ test("every command has help with a description, and an unknown one is an error"
   assert.equal(unknown.status, 1);
   assert.match(unknown.stderr, /unknown command 'rnu'/);
   assert.match(unknown.stderr, /Did you mean run/);
+});
+
+for (const args of [["schema"], ["--help"]]) {
+  test(`leat ${args.join(" ")} ends quietly when its reader has gone`, async () => {
+    const child = spawn(process.execPath, [MAIN, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+    // Long before it can have written anything.
+    child.stdout.destroy();
+    let stderr = "";
+    child.stderr.on("data", (chunk) => (stderr += chunk));
+    assert.deepEqual(await once(child, "close"), [0, null], stderr);
+    assert.equal(stderr, "");
+  });
+}
+
+/** A device on which every write fails as on a full disk. */
+const FULL = "/dev/full";
+
+test("a command whose output can't be written says so and fails", (t) => {
+  const full = openSync(FULL, "w");
+  t.after(() => closeSync(full));
+  const { status, stderr } = spawnSync(process.execPath, [MAIN, "schema"], {
+    stdio: ["ignore", full, "pipe"],
+    encoding: "utf8",
+  });
+  assert.equal(stderr, "leat: the output can't be written (ENOSPC)\n");
+  assert.equal(status, 1);
+});
+
+test("a command whose errors nobody can read ends with its code all the same", (t) => {
+  const full = openSync(FULL, "w");
+  t.after(() => closeSync(full));
+  const { status } = spawnSync(process.execPath, [MAIN, "run", "--config", "/nowhere.yaml"], {
+    stdio: ["ignore", "pipe", full],
+  });
+  assert.equal(status, 2);
 });

@@ -1,6 +1,7 @@
 /** The command line: every command, one line each. */
 import { Command } from "commander";
 import { version } from "../version.ts";
+import { watchOutput } from "./exit.ts";
 import { initCommand } from "./init.ts";
 import { purgeCommand } from "./purge.ts";
 import { quickstartCommand } from "./quickstart.ts";
@@ -27,6 +28,7 @@ const COMMANDS: readonly ((program: Command) => void)[] = [
 ];
 
 export async function main(argv: readonly string[]): Promise<void> {
+  watchOutput();
   const program = new Command("leat")
     .description("Leads events from where they happen to where they are needed.")
     .version(version, "-V, --version", "print the version")
