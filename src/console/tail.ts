@@ -51,9 +51,9 @@ export function createTail({ log, clock, logger }: TailOptions): Tail {
     log: logger,
   });
   // Nothing comes between: what is committed from now on follows what the log has.
-  const unlisten = log.onCommit((events) => {
-    if (endpoint.metrics().readers === 0) endpoint.advance(events.at(-1)?.seq ?? 0);
-    else for (const event of events) endpoint.publish(event.seq, [frameOf(event)]);
+  const unlisten = log.onCommit((commit) => {
+    if (endpoint.metrics().readers === 0) endpoint.advance(commit.last);
+    else for (const event of commit.events) endpoint.publish(event.seq, [frameOf(event)]);
   });
   endpoint.advance(log.bounds().newest);
   return {

@@ -29,8 +29,16 @@ export interface Log {
   get(seq: Seq): Promise<Event | null>;
   /** `oldest` is the lowest seq kept (`newest + 1` when empty); `newest` the last committed. */
   bounds(): { readonly oldest: Seq; readonly newest: Seq };
-  /** Called after every commit with the events it made durable, in seq order; contiguous from call to call. Must not throw or wait. */
-  onCommit(listener: (events: readonly Event[]) => void): () => void;
+  /** Called after every commit that made events durable; contiguous from call to call. Must not throw or wait. */
+  onCommit(listener: (commit: Commit) => void): () => void;
+}
+
+/** The events of one commit, at least one. */
+export interface Commit {
+  readonly first: Seq;
+  readonly last: Seq;
+  /** In seq order, without a gap. They are only unpacked when somebody asks: who needs the seqs alone, leave it alone. */
+  readonly events: readonly Event[];
 }
 
 // -------------------------------------------------------------------------------------------------------------- Ledger

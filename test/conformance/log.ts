@@ -87,7 +87,10 @@ export function logConformance(engine: string, open: () => Promise<OpenedJournal
 
     test("J5: commits are told in seq order, each event once, and not before its append resolves as durable", async () => {
       const told: number[] = [];
-      const stop = log().onCommit((events) => told.push(...events.map(({ seq }) => seq)));
+      const stop = log().onCommit(({ first, last, events }) => {
+        told.push(...events.map(({ seq }) => seq));
+        assert.deepEqual([events[0]?.seq, events.at(-1)?.seq], [first, last]);
+      });
       const start = log().bounds().newest;
       const appended = await Promise.all(Array.from({ length: 300 }, () => log().append(newEvent(), null)));
       stop();

@@ -5,7 +5,7 @@ import { after, before, describe, test } from "node:test";
 import type { Browser, Page } from "playwright-core";
 import { type Console, createConsole } from "../../src/console/console.ts";
 import { type Event, NO_HEADERS } from "../../src/event.ts";
-import type { Log } from "../../src/journal/journal.ts";
+import type { Commit, Log } from "../../src/journal/journal.ts";
 import { systemClock } from "../../src/ports.ts";
 import { launchChromium } from "../chromium.ts";
 import { parse } from "../sinks/sse-parser.ts";
@@ -16,7 +16,7 @@ import { waitFor } from "../wait-for.ts";
 class MemoryLog {
   readonly events: Event[] = [];
   oldest = 1;
-  readonly #listeners = new Set<(events: readonly Event[]) => void>();
+  readonly #listeners = new Set<(commit: Commit) => void>();
 
   add(...bodies: (string | Uint8Array)[]): void {
     const events = bodies.map((body, at): Event => {
@@ -39,7 +39,8 @@ class MemoryLog {
       };
     });
     this.events.push(...events);
-    for (const listener of this.#listeners) listener(events);
+    const [first, last] = [events[0]?.seq ?? 0, events.at(-1)?.seq ?? 0];
+    for (const listener of this.#listeners) listener({ first, last, events });
   }
 
   bounds() {
@@ -50,7 +51,7 @@ class MemoryLog {
     return this.events.filter(({ seq }) => seq > after && seq >= this.oldest).slice(0, limit);
   }
 
-  onCommit(listener: (events: readonly Event[]) => void): () => void {
+  onCommit(listener: (commit: Commit) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }

@@ -193,7 +193,7 @@ class Run {
     const { cursor } = this.#onDisk();
     this.#settler = new Settler(process, cursor);
     this.#told = process.start.newest;
-    process.committer.onCommit((events) => {
+    process.committer.onCommit(({ events }) => {
       for (const { seq } of events) assert.equal(seq, ++this.#told, "J5: commits are told without a gap");
     });
     return process;

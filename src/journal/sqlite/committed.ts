@@ -3,11 +3,12 @@
  * memory instead of many small ones, which the garbage collector would have to copy and mark.
  */
 import type { Event, Seq } from "../../event.ts";
+import type { Commit } from "../journal.ts";
 import { EventUnpacker, type PackedEvents } from "./packed-events.ts";
 
 const NONE: ReadonlySet<number> = new Set();
 
-export class Committed {
+export class Committed implements Commit {
   readonly first: Seq;
   readonly count: number;
   /** What they take in memory, about. */

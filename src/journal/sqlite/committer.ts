@@ -11,7 +11,7 @@
  */
 import type { Appended, Intake } from "../../component.ts";
 import { LeatError } from "../../errors.ts";
-import type { Event, NewEvent } from "../../event.ts";
+import type { NewEvent } from "../../event.ts";
 import type { Clock } from "../../ports.ts";
 import type { JournalTuning, SinkState } from "../journal.ts";
 import { Batch } from "./batch.ts";
@@ -91,8 +91,7 @@ export class Committer implements DeltaSink {
   #sinks = new Map<string, SinkState>();
   readonly #commands = new Map<number, Waiting>();
   readonly #pings = new Map<number, () => void>();
-  readonly #listeners = new Set<(events: readonly Event[]) => void>();
-  readonly #counters = new Set<(committed: Committed) => void>();
+  readonly #listeners = new Set<(committed: Committed) => void>();
   #watching = false;
   #drained: (() => void)[] = [];
 
@@ -183,15 +182,9 @@ export class Committer implements DeltaSink {
     });
   }
 
-  onCommit(listener: (events: readonly Event[]) => void): () => void {
+  onCommit(listener: (committed: Committed) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
-  }
-
-  /** As `onCommit`, before its listeners, for whoever mostly needs to count: the events stay packed. */
-  onCommitted(listener: (committed: Committed) => void): () => void {
-    this.#counters.add(listener);
-    return () => this.#counters.delete(listener);
   }
 
   /** Resolves when nothing waits for a commit any more (or nothing ever will be committed). */
@@ -368,9 +361,7 @@ export class Committer implements DeltaSink {
 
   #tell(committed: Committed): void {
     if (committed.count === 0) return;
-    for (const listener of this.#counters) listener(committed);
-    if (this.#listeners.size === 0) return;
-    for (const listener of this.#listeners) listener(committed.events);
+    for (const listener of this.#listeners) listener(committed);
   }
 
   /** The disk is full: appends are refused, the rest is kept for the next try. */

@@ -29,7 +29,7 @@ const CLOSED_STATE: SinkState = { hold: null, paused: null, breaker: null };
 export interface LedgerCommits extends DeltaSink {
   command(command: Command, apply?: (value: unknown) => void): Promise<unknown>;
   setSink(sink: string, state: SinkState): void;
-  onCommitted(listener: (committed: Committed) => void): () => void;
+  onCommit(listener: (committed: Committed) => void): () => void;
 }
 
 export interface LedgerOptions {
@@ -64,7 +64,7 @@ export class SqliteLedger implements Ledger {
     for (const stored of options.start.subscriptions) this.#add(stored, this.#host);
     this.#index();
     for (const { name, state } of options.sinks) this.#sinks.set(name, loadedState(state, clock.wall()));
-    this.#stopListening = commits.onCommitted((committed) => this.#appended(committed));
+    this.#stopListening = commits.onCommit((committed) => this.#appended(committed));
     this.#tick();
   }
 

@@ -2,7 +2,7 @@
 import type { Appended } from "../../component.ts";
 import type { Event, NewEvent, Seq } from "../../event.ts";
 import type { Logger } from "../../ports.ts";
-import type { Log } from "../journal.ts";
+import type { Commit, Log } from "../journal.ts";
 import type { Committer } from "./committer.ts";
 import type { BacklogMarks, EventFeed, EventPage } from "./event-feed.ts";
 import type { LogQueries } from "./log-queries.ts";
@@ -70,7 +70,7 @@ export class SqliteLog implements Log, EventFeed, BacklogMarks {
     return { oldest: Math.min(this.#committer.state.oldest, newest + 1), newest };
   }
 
-  onCommit(listener: (events: readonly Event[]) => void): () => void {
+  onCommit(listener: (commit: Commit) => void): () => void {
     return this.#committer.onCommit(listener);
   }
 
