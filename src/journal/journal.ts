@@ -66,6 +66,7 @@ export interface RouteFeed {
   readonly route: string;
   /** Source names; the match runs in delivery. */
   readonly sources: readonly string[];
+  /** Of a subscription that is new or comes back; a route that joins a stream which is there already starts now. */
   readonly start: "now" | "beginning" | number;
 }
 
@@ -84,6 +85,7 @@ export interface Counts {
 
 /** One delivery that was handed out to be tried. It is ended by exactly one `settle` or `release`. */
 export interface Lease {
+  /** Of a replay into a stream: the replayed event, at the seq that its replay got. */
   readonly event: Event;
   /** The event whose reply this is, for expressions; null otherwise, or when it is gone. */
   readonly cause: Event | null;

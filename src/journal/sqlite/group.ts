@@ -69,7 +69,7 @@ export interface DeadRow {
   readonly holds: string | null;
 }
 
-/** All that one subscription settled since its last delta. Deltas of one subscription add up (`mergeDelta`). */
+/** All that one subscription settled since its last delta. Deltas of one subscription add up (`DeltaBuilder.prepend`). */
 export interface SubscriptionDelta {
   /** `subscription.id` in the file. */
   readonly subscription: number;
