@@ -394,3 +394,52 @@ test("losing the journal rejects what waits", async () => {
   await assert.rejects(waiting, /lost/);
   await assert.rejects(bench.subscription.settle(second!, delivered), /lost/);
 });
+
+test("a row whose delta failed does not come back once its delivery is settled", () => {
+  const bench = new Bench();
+  bench.append({}, {});
+  const [head, behind] = bench.lease();
+  void bench.subscription.settle(behind!, delivered);
+  const failed = bench.take();
+  assert.deepEqual(
+    failed?.delta.put.map(({ seq }) => seq),
+    [1],
+  );
+  void bench.subscription.settle(head!, delivered);
+  bench.subscription.restoreDelta(failed!);
+  const delta = bench.commit();
+  assert.deepEqual(delta?.put, []);
+  assert.deepEqual(delta?.remove, [{ seq: 1, replay: 0 }]);
+});
+
+test("a retry that waits for its commit keeps its key when a reload brings the order", async () => {
+  const bench = new Bench({ order: "none" });
+  bench.append({ key: "k" }, { key: "k" });
+  const [first] = bench.lease(1);
+  void bench.subscription.settle(first!, retry(1000));
+  const routes = [{ route: "r", spans: [{ after: 0, until: null, sources: ["a"], counted: 0 }] }];
+  bench.subscription.change(definition({ order: "key" }), routes, true, null);
+  assert.deepEqual(bench.seqs(), []);
+  bench.commit();
+  bench.clock.pass(1000);
+  await turn();
+  assert.deepEqual(bench.seqs(), [1]);
+});
+
+test("by seq nothing overtakes an event whose cause is still being read, or that was released", async () => {
+  const bench = new Bench({ kind: "stream", order: "seq", concurrency: 4 });
+  bench.append({ source: "other" });
+  bench.feed.ringFrom = 2;
+  bench.append({}, { cause: 1 }, {});
+  const [first] = bench.lease();
+  assert.equal(first?.event.seq, 2);
+  assert.deepEqual(bench.seqs(), [], "4 waits for 3");
+  await turn();
+  const rest = bench.lease();
+  assert.deepEqual(
+    rest.map(({ event }) => event.seq),
+    [3, 4],
+  );
+  for (const lease of [first!, ...rest]) bench.subscription.release(lease);
+  assert.deepEqual(bench.seqs(), [2, 3, 4]);
+});
