@@ -2,6 +2,7 @@
 import type { SinkType } from "../component.ts";
 import { LEAT_SOURCE } from "../event.ts";
 import type { RoutePlan, TargetPlan, Transform } from "../plan.ts";
+import { checkChannel } from "./channels.ts";
 import type { Filled } from "./fill.ts";
 import { policyOf } from "./policy.ts";
 import { dotted, suggest } from "./problem.ts";
@@ -170,8 +171,11 @@ class RouteReader {
     const policy = sink.policy && policyOf(sink.policy, retry);
     if (policy && retry) checkBacklog(this.#reader, path, policy);
     const templates = { ...sink.plan.templates, ...templatesOf(sink.type, data) };
-    if (sink.type.templates.includes("channel") && templates.channel === undefined) {
-      this.#reader.error(path, "has no channel", `write channel: … here, or on the sink ${name}`);
+    if (sink.type.templates.includes("channel")) {
+      const { channel } = templates;
+      if (channel === undefined) {
+        this.#reader.error(path, "has no channel", `write channel: … here, or on the sink ${name}`);
+      } else checkChannel(this.#reader, sink, channel, written, path, this.#filled.unknown);
     }
     return {
       sink: name,
