@@ -5,6 +5,7 @@
 import { randomInt } from "node:crypto";
 import type { Chance, Clock, Logger } from "../../ports.ts";
 import type { JournalTuning } from "../journal.ts";
+import { startCheckpointer } from "./checkpointer.ts";
 import { ClockGuard, clockMark, explained } from "./clock-guard.ts";
 import { Committer } from "./committer.ts";
 import { type Folder, openFolder } from "./folder.ts";
@@ -83,6 +84,7 @@ async function openIn(
     (error) => committer.lose(error),
   );
 
+  const checkpointer = startCheckpointer(file, log);
   const reader = (name: string) =>
     new Reader(file, `journal reader: ${name}`, (error) => committer.lose(error));
   const forDelivery = reader("delivery");
@@ -109,6 +111,7 @@ async function openIn(
     folder,
     writer,
     committer,
+    checkpointer,
     readers: [forDelivery, forPeople],
     log: events,
     ledger,

@@ -9,6 +9,7 @@ import type {
   JournalTuning,
   StreamIndex,
 } from "../journal.ts";
+import type { Checkpointer } from "./checkpointer.ts";
 import { type ClockGuard, clockMark } from "./clock-guard.ts";
 import type { Committer } from "./committer.ts";
 import type { Folder } from "./folder.ts";
@@ -27,11 +28,12 @@ export interface JournalParts {
   readonly folder: Folder;
   readonly writer: WriterClient;
   readonly committer: Committer;
+  readonly checkpointer: Checkpointer;
   readonly readers: readonly Reader[];
   readonly log: SqliteLog;
   readonly ledger: SqliteLedger;
   readonly history: History;
-  readonly streams: StreamIndex & { close(): Promise<void> };
+  readonly streams: StreamIndex & { problem(): string | null; close(): Promise<void> };
   readonly guard: ClockGuard;
   readonly clock: Clock;
 }
@@ -114,20 +116,25 @@ export class SqliteJournal implements Journal {
     this.#parts.committer.configure(tuning);
   }
 
+  /** A person says that the wall clock is right after a step: deleting and expiring by age go on at once. */
+  confirmClock(): void {
+    this.#parts.guard.confirm();
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
   }
 
   async #close(): Promise<void> {
-    const { folder, writer, committer, readers, streams, clock } = this.#parts;
+    const { folder, writer, committer, checkpointer, readers, streams, clock } = this.#parts;
     this.#stopTicking();
     this.ledger.flush();
     // A full disk may keep it from ever being done; what isn't committed was not promised.
     await bounded(committer.drain(), DRAIN_MS);
     this.ledger.close();
-    // Readers first: whoever closes last moves the WAL away, and only the writer may.
-    await Promise.all([...readers.map((reader) => reader.close()), streams.close()]);
+    // The others first: whoever closes last moves the WAL away, and only the writer may.
+    await Promise.all([...readers.map((reader) => reader.close()), checkpointer.close(), streams.close()]);
     writer.post({ kind: "close", mark: clockMark(clock.wall()) }, []);
     await writer.ended();
     committer.lose(new LeatError("unavailable", "journal_closed", "The journal is closed."));
@@ -142,13 +149,15 @@ export class SqliteJournal implements Journal {
   }
 
   #notes(): string[] {
-    const { committer, guard } = this.#parts;
+    const { committer, guard, streams } = this.#parts;
     const { dedupeEvictedEarly, walBytes } = committer.state;
     const notes: string[] = [];
     if (!guard.trusted()) notes.push("The clock has stepped: nothing is deleted or expired by age for now.");
     if (dedupeEvictedEarly > 0) notes.push(`${dedupeEvictedEarly} ids were forgotten before their time.`);
     if (walBytes > WAL_NOTE_BYTES) notes.push(`journal.db-wal has grown to ${walBytes} bytes.`);
     if (this.log.damaged.size > 0) notes.push(`${this.log.damaged.size} events are damaged on disk.`);
+    const problem = streams.problem();
+    if (problem !== null) notes.push(`Streams keep no history now: ${problem}.`);
     return notes;
   }
 }

@@ -22,8 +22,14 @@ import type {
   WriterState,
 } from "./writer-messages.ts";
 
-/** The WAL is moved into the database when it has grown by so many pages (16 KiB each). */
-const CHECKPOINT_FRAMES = 4000;
+/**
+ * Pages (16 KiB each) in the WAL from which on the writer wants it to begin anew, which takes that nothing in it is left
+ * to be moved: a small rest it moves itself. If the rest is large the checkpoint thread is behind or gone.
+ */
+const WAL_FRAMES = 4000;
+const SMALL_REST = 400;
+const LARGE_REST = 8000;
+const SHRINK_BYTES = 1024 * 1024;
 /** How often the clock's mark is renewed, in ms. */
 const MARK_MS = 10_000;
 
@@ -106,14 +112,26 @@ export class WriterHost {
     return this.#busy;
   }
 
-  /** Moves the WAL into the database once it has grown. */
+  /** Lets the WAL begin anew once it has grown; most of it the checkpoint thread has moved by then. */
   checkpoint(): void {
     try {
       const { frames, moved } = this.#storage.checkpoint("NOOP");
-      if (frames - moved < CHECKPOINT_FRAMES) return;
-      this.#storage.checkpoint("PASSIVE");
+      const rest = frames - moved;
+      if (frames < WAL_FRAMES || rest === 0) return;
+      if (rest <= SMALL_REST || rest >= LARGE_REST) this.#storage.checkpoint("PASSIVE");
     } catch {
       // A full disk: everything is still in the WAL, and the next commit will tell.
+    }
+  }
+
+  /** Room is short: the WAL's file is given back, which an ordinary checkpoint leaves at its size to be written again. */
+  #shrinkWal(): void {
+    if (this.#storage.sizes().wal < SHRINK_BYTES) return;
+    try {
+      const { frames, moved } = this.#storage.checkpoint("PASSIVE");
+      if (frames === moved) this.#storage.checkpoint("TRUNCATE");
+    } catch {
+      // No room even for that.
     }
   }
 
@@ -155,6 +173,7 @@ export class WriterHost {
     this.#writer.clockTrusted = trusted;
     this.#space.check();
     if (!this.#open) this.#markOpen();
+    if (this.#space.closed !== null) this.#shrinkWal();
     this.#retention.forgetFloor();
     if (Math.abs(now - this.#marked) >= MARK_MS) {
       this.#marked = now;
