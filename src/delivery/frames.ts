@@ -1,10 +1,10 @@
 /** What an event's routes yield for a stream: frames for its channels, and an outcome for each route. */
 import type { StreamFrame } from "../component.ts";
-import type { NewEvent } from "../event.ts";
+import type { Event, NewEvent } from "../event.ts";
 import type { Lease, Settlement } from "../journal/journal.ts";
 import { raiseDead } from "./raise.ts";
 import type { Prepared, StreamTarget } from "./target.ts";
-import { tooManyHops, unprepared, type WorkerTools } from "./worker.ts";
+import { defect, tooManyHops, unprepared, type WorkerTools } from "./worker.ts";
 
 type RouteOutcome = Extract<Settlement, { outcome: "streamed" }>["routes"][number];
 
@@ -15,7 +15,7 @@ export interface Rendered {
   readonly raises: readonly NewEvent[];
 }
 
-interface Failure {
+export interface Failure {
   readonly error: string;
   readonly message: string;
 }
@@ -29,7 +29,6 @@ export function renderFrames(
   prepared: readonly Prepared[],
   tools: WorkerTools,
 ): Rendered {
-  const { type, id, time } = lease.event;
   const frames: StreamFrame[] = [];
   const raises: NewEvent[] = [];
   const outcomes = prepared.map((each, nth): RouteOutcome => {
@@ -38,11 +37,9 @@ export function renderFrames(
       tools.observer.filtered(route, target.stream, each.reason);
       return { outcome: "filtered" };
     }
-    if (each.result === "dead") return bury(unprepared(each), route);
-    const channel = each.fields.channel ?? "";
-    const failure = tooManyHops(lease) ?? badChannel(target, channel);
-    if (failure !== null) return bury(failure, route);
-    frames.push({ channel, type, id, time, body: each.body });
+    const made = frameOf(lease.event, each, target);
+    if ("error" in made) return bury(made, route);
+    frames.push(made);
     return { outcome: "delivered" };
   });
   return { frames, outcomes, raises };
@@ -58,6 +55,36 @@ export function renderFrames(
     raises.push(...raiseDead(lease, death, tools.clock.wall()));
     return { outcome: "dead", error, message };
   }
+}
+
+/** What each of these routes makes of the event; no promise where a route needs none. */
+export function prepareRoutes(
+  { event, cause, routes }: Pick<Lease, "event" | "cause" | "routes">,
+  target: StreamTarget,
+): (Prepared | Promise<Prepared>)[] {
+  return routes.map((route): Prepared | Promise<Prepared> => {
+    const prepare = target.routes.get(route);
+    if (prepare === undefined) return { result: "filtered", reason: "removed" };
+    try {
+      return prepare(event, cause);
+    } catch (error) {
+      return defect(error);
+    }
+  });
+}
+
+/** What a route made of an event, as the stream's readers get it, or why they can't. Counts nothing. */
+export function frameOf(
+  event: Event,
+  prepared: Exclude<Prepared, { result: "filtered" }>,
+  target: StreamTarget,
+): StreamFrame | Failure {
+  if (prepared.result === "dead") return unprepared(prepared);
+  const { type, id, time } = event;
+  const channel = prepared.fields.channel ?? "";
+  return (
+    tooManyHops({ event }) ?? badChannel(target, channel) ?? { channel, type, id, time, body: prepared.body }
+  );
 }
 
 /** Why nothing can go to this channel; null when it can. */
