@@ -74,7 +74,7 @@ export class Daemon implements DaemonFace {
     this.#read = read;
     this.#settings = settings;
     this.#parts = createParts(journal, settings, this.clock, log, () => this.#settings.limits);
-    this.#stopTrimming = retainStreams(() => this.#assembly, journal.streams, this.clock, log);
+    this.#stopTrimming = retainStreams(() => this.#assembly, journal, this.clock, log);
   }
 
   // ------------------------------------------------------------------------------------------------------------ start

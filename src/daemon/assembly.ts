@@ -88,14 +88,21 @@ function isPushed(type: SinkType): type is PushedSinkType {
   return type.kind === "pushed";
 }
 
-function streamHost(host: Omit<StreamHost, "index" | "committed">, { streams, log }: Journal): StreamHost {
+function streamHost(
+  host: Omit<StreamHost, "index" | "committed">,
+  { streams, log, ledger }: Journal,
+): StreamHost {
   const { name } = host;
   return {
     ...host,
     committed: () => log.bounds().newest,
     index: {
       read: (after, wants, limit) => streams.read(name, after, wants, limit),
-      bounds: () => streams.bounds(name),
+      bounds: async () => {
+        const { oldest, newest } = await streams.bounds(name);
+        // What an index that was lost doesn't have yet it will have: readers wait for that, it isn't new to anybody.
+        return { oldest, newest: Math.max(newest, ledger.subscription(name)?.cursor() ?? 0) };
+      },
       seqAt: (time) => streams.seqAt(name, time),
     },
   };

@@ -3,7 +3,7 @@ import type { PushedTarget, StreamTarget } from "../delivery/target.ts";
 import type { Decode, Limits, SinkPolicy } from "../plan.ts";
 import type { Logger } from "../ports.ts";
 import { compileRoute } from "../routing/route.ts";
-import type { Assembly } from "./assembly.ts";
+import { type Assembly, historyOf } from "./assembly.ts";
 
 export interface Targets {
   readonly pushed: readonly PushedTarget[];
@@ -37,7 +37,14 @@ export function compileTargets(assembly: Assembly, limits: Limits, log: Logger):
         if (known !== undefined) known.routes.set(route.name, prepare);
         else {
           const routes = new Map([[route.name, prepare]]);
-          streams.set(stream, { stream, sink: sink.component, routes, channelBytes: limits.channelBytes });
+          const { channelBytes } = limits;
+          streams.set(stream, {
+            stream,
+            sink: sink.component,
+            routes,
+            historyMs: historyOf(sink),
+            channelBytes,
+          });
         }
         continue;
       }

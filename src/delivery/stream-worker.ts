@@ -5,10 +5,13 @@
  * up to n. What was published is written to the index in batches (one write at a time, holding all that gathered
  * meanwhile), and a lease is settled only when its write is durable: after a crash in between the event is published
  * and written again, and the write replaces itself.
+ *
+ * An index that lacks what was settled is first made whole (stream-rebuild.ts): it is written in seq order too.
  */
 import type { Lease, Settlement, StreamIndex, Subscription } from "../journal/journal.ts";
 import { Flights } from "./flights.ts";
-import { type Rendered, renderFrames } from "./frames.ts";
+import { prepareRoutes, type Rendered, renderFrames } from "./frames.ts";
+import { StreamRebuild } from "./stream-rebuild.ts";
 import type { Prepared, StreamTarget } from "./target.ts";
 import { defect, type WorkerTools } from "./worker.ts";
 
@@ -24,6 +27,8 @@ const BATCH = 64;
 const STRETCH_MS = 5;
 /** After an index write failed: the first wait, doubling up to the last. */
 const INDEX_RETRY_MS = { first: 500, most: 30_000 };
+/** How often the index of a quiet stream learns how far the journal has come without an event for it. */
+const FOLLOW_MS = 60_000;
 
 export class StreamWorker {
   readonly subscription: Subscription;
@@ -40,6 +45,9 @@ export class StreamWorker {
   /** Published, not yet in the index. */
   #gathered: Flight[] = [];
   #writing = false;
+  /** While it runs nothing is leased. */
+  #rebuild: StreamRebuild | null;
+  #stopFollowing: () => void = () => {};
 
   constructor(subscription: Subscription, target: StreamTarget, index: StreamIndex, tools: WorkerTools) {
     this.subscription = subscription;
@@ -47,7 +55,38 @@ export class StreamWorker {
     this.#index = index;
     this.#tools = tools;
     subscription.onReady(() => this.#fill());
+    const rebuild = new StreamRebuild(subscription, () => this.#target, index, tools);
+    this.#rebuild = rebuild;
+    void rebuild.run().then(() => this.#rebuilt());
+  }
+
+  #rebuilt(): void {
+    this.#rebuild = null;
+    if (this.#retired) return;
     this.#fill();
+    this.#follow();
+  }
+
+  /**
+   * Moves the index's place past what isn't for the stream, so that after a restart nothing but what was lost is looked
+   * for, and what the journal's retention removed meanwhile isn't taken for lost.
+   */
+  #follow(): void {
+    this.#stopFollowing = this.#tools.clock.after(FOLLOW_MS, () => {
+      this.#follow();
+      void this.#keepPlace();
+    });
+  }
+
+  async #keepPlace(): Promise<void> {
+    const { subscription } = this;
+    const seq = subscription.cursor();
+    // Nothing unsettled: all up to the cursor is in the index.
+    if (subscription.lag() !== null) return;
+    const { stream } = this.#target;
+    if (seq <= (await this.#index.bounds(stream)).newest) return;
+    // Only the index's end rejects it.
+    await this.#index.write([{ stream, seq, frames: [] }]).catch(() => {});
   }
 
   /** Events leased from now on go by `target`. Resolves when those before it have ended. */
@@ -61,6 +100,8 @@ export class StreamWorker {
   retire(): Promise<void> {
     this.#retired = true;
     this.subscription.onReady(null);
+    this.#stopFollowing();
+    this.#rebuild?.stop();
     return this.#flights.none(() => true);
   }
 
@@ -78,7 +119,7 @@ export class StreamWorker {
   // ------------------------------------------------------------------------------------------------------ rendering
 
   #fill(): void {
-    if (this.#retired || this.#fillSoon) return;
+    if (this.#retired || this.#fillSoon || this.#rebuild !== null) return;
     const begun = this.#tools.clock.monotonic();
     const leases = this.subscription.lease(this.#batch);
     for (const lease of leases) {
@@ -100,16 +141,7 @@ export class StreamWorker {
 
   /** Prepares the event for each route; without a promise where no route needs one. */
   #render(flight: Flight): void {
-    const { event, cause, routes } = flight.lease;
-    const prepared = routes.map((route): Prepared | Promise<Prepared> => {
-      const prepare = flight.target.routes.get(route);
-      if (prepare === undefined) return { result: "filtered", reason: "removed" };
-      try {
-        return prepare(event, cause);
-      } catch (error) {
-        return defect(error);
-      }
-    });
+    const prepared = prepareRoutes(flight.lease, flight.target);
     if (prepared.every((each) => !(each instanceof Promise))) {
       flight.rendered = renderFrames(flight, prepared as Prepared[], this.#tools);
       return;

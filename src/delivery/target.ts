@@ -42,6 +42,8 @@ export interface StreamTarget {
   readonly sink: StreamSink;
   /** By route. */
   readonly routes: ReadonlyMap<string, Prepare>;
+  /** How long the index keeps its frames, in ms; absent: as long as the journal keeps events. */
+  readonly historyMs?: number;
   /** Channels longer than this, in bytes, are dead (`limits.channelBytes`). */
   readonly channelBytes: number;
   /** Where the stream takes only some channels. */

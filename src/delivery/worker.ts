@@ -276,8 +276,9 @@ export function unprepared(dead: Extract<Prepared, { result: "dead" }>): {
 }
 
 /** Two Leats that feed each other would do so for ever. */
-export function tooManyHops(lease: Lease): { readonly error: string; readonly message: string } | null {
-  const { hops } = lease.event;
+export function tooManyHops({
+  event: { hops },
+}: Pick<Lease, "event">): { readonly error: string; readonly message: string } | null {
   if (hops <= MAX_HOPS) return null;
   return {
     error: "hops",

@@ -152,6 +152,23 @@ export interface Subscription {
   counts(): readonly { readonly route: string; readonly counts: Counts; readonly replays: Counts }[];
   /** The accept time (ms) of its oldest unsettled event, and the journal's bytes from there on. Null: nothing unsettled. */
   lag(): { readonly oldestAt: number; readonly bytes: number } | null;
+  /** Its place: what lies at or below it was handed out before. Where `lag` is null all of that is settled. */
+  cursor(): Seq;
+  /**
+   * For a projection that was lost: hands out again what lies after `after`, up to its cursor, in seq order and a page at
+   * a time, of what was accepted at or after `since` (ms since 1970). Leases, settles and counts nothing. Rejects when
+   * the journal can't be read now.
+   */
+  reread(after: Seq, since: number): Promise<Reread>;
+}
+
+/** One page of what was handed out before. */
+export interface Reread {
+  readonly deliveries: readonly Pick<Lease, "event" | "cause" | "routes">[];
+  /** The page has everything after `from` and up to `through`. Above `after`: what lies between is too old, or gone. */
+  readonly from: Seq;
+  /** Above `after` unless that is the cursor or beyond it. */
+  readonly through: Seq;
 }
 
 /** Durable state of a whole sink, shared by its subscriptions (J7). */
@@ -245,6 +262,8 @@ export interface StreamIndex {
     limit: number,
   ): Promise<{ frames: IndexedFrame[]; through: Seq }>;
   bounds(stream: string): Promise<{ oldest: Seq; newest: Seq }>;
+  /** The bounds of all streams that have any. */
+  places(): ReadonlyMap<string, { readonly oldest: Seq; readonly newest: Seq }>;
   seqAt(stream: string, time: number): Promise<Seq>;
   /** Removes what is older; in small steps. */
   retain(stream: string, olderThan: number): Promise<number>;

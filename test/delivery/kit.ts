@@ -131,6 +131,7 @@ export const noIndex: StreamIndex = {
   write: async () => {},
   read: async () => ({ frames: [], through: 0 }),
   bounds: async () => ({ oldest: 0, newest: 0 }),
+  places: () => new Map(),
   seqAt: async () => 0,
   retain: async () => 0,
 };

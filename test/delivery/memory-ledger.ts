@@ -5,6 +5,7 @@
 import type { Event, NewEvent, Seq } from "../../src/event.ts";
 import type {
   Lease,
+  Reread,
   Settlement,
   SinkState,
   Subscription,
@@ -124,6 +125,14 @@ export class MemorySubscription implements Subscription {
 
   lag(): null {
     return null;
+  }
+
+  cursor(): Seq {
+    return 0;
+  }
+
+  async reread(after: Seq): Promise<Reread> {
+    return { deliveries: [], from: after, through: after };
   }
 
   /** What isn't settled yet. */

@@ -31,6 +31,7 @@ class TestIndex implements StreamIndex {
   before: () => Promise<void> = async () => {};
   read = noIndex.read;
   bounds = noIndex.bounds;
+  places = noIndex.places;
   seqAt = noIndex.seqAt;
   retain = noIndex.retain;
 

@@ -1,18 +1,19 @@
 import type { Event, Seq } from "../../event.ts";
 import type { Clock } from "../../ports.ts";
-import type { Counts, Lease, Settlement, Subscription, SubscriptionDefinition } from "../journal.ts";
+import type { Counts, Lease, Reread, Settlement, Subscription, SubscriptionDefinition } from "../journal.ts";
 import type { Account, Outcome } from "./account.ts";
 import { Admission } from "./admission.ts";
 import { Delivery, DeliveryLease } from "./delivery.ts";
 import type { DeltaSink, DeltaSource, TakenDelta } from "./delta.ts";
 import { DeltaBuilder, type Gathered } from "./delta-builder.ts";
-import type { EventFeed } from "./event-feed.ts";
+import type { BacklogMarks, EventFeed } from "./event-feed.ts";
 import { DAMAGED_TYPE } from "./event-row.ts";
 import { Feeds, type Owners, type RouteSpans } from "./feeds.ts";
 import type { DeliveryRow } from "./group.ts";
 import { Inflow } from "./inflow.ts";
 import { type Job, LettingGo } from "./letting-go.ts";
 import { resumeAt } from "./reconcile.ts";
+import { reread } from "./reread.ts";
 import { Singly } from "./singly.ts";
 import { Turns } from "./turns.ts";
 import { Unsettled } from "./unsettled.ts";
@@ -43,7 +44,7 @@ export interface LoadedSubscription {
 
 export interface SubscriptionHost {
   readonly clock: Clock;
-  readonly feed: EventFeed;
+  readonly feed: EventFeed & Pick<BacklogMarks, "seqBefore">;
   readonly sink: DeltaSink;
   /** The last process ended without closing: the newest seq at its end, else null. */
   readonly uncleanAt: Seq | null;
@@ -356,6 +357,14 @@ export class LiveSubscription implements Subscription, DeltaSource {
       oldestAt: at ?? this.#backlog?.at ?? this.#host.clock.wall(),
       bytes: this.#backlog?.bytes ?? 0,
     };
+  }
+
+  cursor(): Seq {
+    return this.#unsettled.cursor(this.#inflow.next);
+  }
+
+  reread(after: Seq, since: number): Promise<Reread> {
+    return reread(this.#host.feed, this.#admission, { after, since, through: this.cursor() });
   }
 
   /** What the journal holds from the oldest unsettled event on, as it was looked up last. */

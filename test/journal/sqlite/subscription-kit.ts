@@ -36,6 +36,11 @@ export class ArrayFeed implements EventFeed {
     return Promise.resolve({ events, through: after + rows.length });
   }
 
+  seqBefore(time: number): Promise<Seq> {
+    const first = this.events.findIndex((event) => event.time >= time);
+    return Promise.resolve(first === -1 ? this.newest() : first);
+  }
+
   load(seqs: readonly Seq[]): Promise<(Event | null)[]> {
     this.loaded.push(...seqs);
     return Promise.resolve(seqs.map((seq) => this.events[seq - 1] ?? null));
