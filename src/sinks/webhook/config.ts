@@ -14,6 +14,7 @@ import {
 import { parseCidr } from "./addresses.ts";
 import { headerProblem, isHeaderValue } from "./headers.ts";
 import { standardKey } from "./sign.ts";
+import { tlsProblems } from "./tls-material.ts";
 
 const basic = object({
   type: z.literal("basic").describe("HTTP Basic (RFC 7617)."),
@@ -61,10 +62,16 @@ const tls = object({
     .optional()
     .describe("The name to expect in the receiver's certificate, if not the URL's host."),
   insecure: flag().default(false).describe("Accept any certificate. For tests only."),
-}).refine((it) => (it.cert === undefined) === (it.key === undefined), {
-  message: "has only one of cert and key",
-  params: { remedy: "give both or none" },
-});
+})
+  .refine((it) => (it.cert === undefined) === (it.key === undefined), {
+    message: "has only one of cert and key",
+    params: { remedy: "give both or none" },
+  })
+  .superRefine((it, context) => {
+    for (const { field, message, remedy } of tlsProblems(it)) {
+      context.addIssue({ code: "custom", path: [field], message, params: { remedy } });
+    }
+  });
 
 const network = () =>
   text().refine((written) => parseCidr(written) !== null, {

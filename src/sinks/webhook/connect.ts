@@ -3,7 +3,6 @@ import { lookup as dnsLookup, type LookupAddress } from "node:dns";
 import { isIP, type LookupFunction } from "node:net";
 import { createSecureContext } from "node:tls";
 import { buildConnector } from "undici";
-import { LeatError } from "../../errors.ts";
 import { addressRule } from "./addresses.ts";
 import type { AddressesConfig, TlsConfig } from "./config.ts";
 
@@ -21,7 +20,6 @@ class AddressDenied extends Error {
 
 type Denied = (address: string) => boolean;
 
-/** @throws LeatError of kind `configuration` where certificates or keys can't be read. */
 export function createConnector(
   tls: TlsConfig | undefined,
   addresses: AddressesConfig | undefined,
@@ -36,28 +34,16 @@ export function createConnector(
   return denied === null ? connect : checkedConnector(connect, denied);
 }
 
-function tlsOptions(tls: TlsConfig) {
-  const { ca, cert, key, servername, insecure } = tls;
-  try {
-    return {
-      secureContext: createSecureContext({
-        ...(ca === undefined ? {} : { ca }),
-        ...(cert === undefined || key === undefined ? {} : { cert, key }),
-      }),
-      ...(servername === undefined ? {} : { servername }),
-      rejectUnauthorized: !insecure,
-    };
-  } catch (cause) {
-    throw new LeatError(
-      "configuration",
-      "tls_material",
-      "the sink's tls has a certificate or key that can't be read",
-      {
-        hint: "ca, cert and key are PEM: the text that begins with -----BEGIN.",
-        cause,
-      },
-    );
-  }
+/** What the schema has let through makes a secure context. */
+function tlsOptions({ ca, cert, key, servername, insecure }: TlsConfig) {
+  return {
+    secureContext: createSecureContext({
+      ...(ca === undefined ? {} : { ca }),
+      ...(cert === undefined || key === undefined ? {} : { cert, key }),
+    }),
+    ...(servername === undefined ? {} : { servername }),
+    rejectUnauthorized: !insecure,
+  };
 }
 
 /** Every address that a name has must be fine: which one gets connected to is not ours to say. */

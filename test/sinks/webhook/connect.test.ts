@@ -1,41 +1,11 @@
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type { TLSSocket } from "node:tls";
-import { LeatError } from "../../../src/errors.ts";
 import { addressRule, parseCidr } from "../../../src/sinks/webhook/addresses.ts";
+import { certificate } from "./certificate.ts";
 import { deliver, receiver, webhook } from "./kit.ts";
-
-/** A certificate for `localhost`, made anew: one that is kept expires. */
-function certificate(t: TestContext): { cert: string; key: string } {
-  const folder = mkdtempSync(join(tmpdir(), "leat-tls-"));
-  t.after(() => rmSync(folder, { recursive: true }));
-  const [key, cert] = [join(folder, "key.pem"), join(folder, "cert.pem")];
-  execFileSync(
-    "openssl",
-    [
-      ...[
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-        "-nodes",
-        "-days",
-        "2",
-      ],
-      ...["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", cert],
-    ],
-    { stdio: "ignore" },
-  );
-  return { cert: readFileSync(cert, "utf8"), key: readFileSync(key, "utf8") };
-}
 
 async function httpsReceiver(t: TestContext, options: object): Promise<{ port: number; peers: string[] }> {
   const peers: string[] = [];
@@ -90,14 +60,6 @@ test("speaking TLS to a receiver that doesn't is a tls failure", async (t) => {
   const { url } = await receiver(t);
   const report = await deliver(await webhook(t, { url: url.replace("http:", "https:") }));
   assert.equal(report.result === "failed" && report.error, "tls");
-});
-
-test("a certificate that can't be read is said when the sink is made", async (t) => {
-  await assert.rejects(webhook(t, { url: "https://x.example/", tls: { cert: "no", key: "no" } }), (error) => {
-    assert.ok(error instanceof LeatError);
-    assert.deepEqual([error.kind, error.code], ["configuration", "tls_material"]);
-    return true;
-  });
 });
 
 test("denied addresses aren't connected to in any spelling, nor by a name that leads there", async (t) => {
