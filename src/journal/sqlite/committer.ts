@@ -15,6 +15,14 @@ import type { NewEvent } from "../../event.ts";
 import type { Clock } from "../../ports.ts";
 import type { JournalTuning, SinkState } from "../journal.ts";
 import { Batch } from "./batch.ts";
+import {
+  busyError,
+  fullError,
+  lostError,
+  RETRY_AFTER_FULL_MS,
+  refusedError,
+  slowError,
+} from "./commit-errors.ts";
 import { CommitTimes } from "./commit-times.ts";
 import { Committed } from "./committed.ts";
 import type { DeltaSink, DeltaSource } from "./delta.ts";
@@ -35,9 +43,6 @@ const GROUPING: Grouping = { events: 1000, bytes: 8 * 1024 * 1024, worthQueueing
 const IN_FLIGHT = 2;
 /** How long between tries while the disk is full. */
 const RETRY_MS = 1000;
-/** What senders are told to wait: a full disk takes a person, a full queue only a moment. */
-const RETRY_AFTER_FULL_MS = 10_000;
-const RETRY_AFTER_BUSY_MS = 1_000;
 /** A reply or a `leat` event that was committed before a crash is not appended again by the repeated delivery. */
 const RAISED_DEDUPE_MS = 3 * 86_400_000;
 
@@ -478,43 +483,4 @@ function freshOf(
   for (const { index } of duplicates) stale.add(index);
   for (const { index } of refused) stale.add(index);
   return new Committed(view, firstSeq, stale);
-}
-
-function fullError(reason: ClosedReason): LeatError {
-  return new LeatError("unavailable", "journal_full", `The journal takes no events now (${reason}).`, {
-    retryAfterMs: RETRY_AFTER_FULL_MS,
-    hint:
-      reason === "journal_bound"
-        ? "The journal has reached retention.size with events that are not settled: see which subscription lags."
-        : "Free space on the journal's disk; it goes on by itself.",
-  });
-}
-
-function busyError(): LeatError {
-  return new LeatError("unavailable", "journal_busy", "Too much waits to be committed.", {
-    retryAfterMs: RETRY_AFTER_BUSY_MS,
-    hint: "The disk is slower than what comes in; limits.uncommitted bounds what may wait.",
-  });
-}
-
-function slowError(): LeatError {
-  return new LeatError(
-    "unavailable",
-    "journal_slow",
-    "The commit took too long; whether it happened is unknown.",
-    {
-      retryAfterMs: RETRY_AFTER_BUSY_MS,
-      hint: "Send it again with the same id: it will not be kept twice.",
-    },
-  );
-}
-
-function refusedError(message: string): LeatError {
-  return new LeatError("refused", "event_refused", `The journal can't hold the event: ${message}`);
-}
-
-function lostError(failure: "storage" | "internal", message: string): LeatError {
-  return new LeatError(failure, "journal_lost", `The journal could not be written: ${message}`, {
-    hint: "What was answered before is safe. Check the disk, then start Leat again.",
-  });
 }
