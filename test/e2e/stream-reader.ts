@@ -8,10 +8,10 @@ export interface StreamReader {
   close(): void;
 }
 
-export function followStream(url: string): StreamReader {
+/** `lastId`: where it left off before. */
+export function followStream(url: string, lastId = ""): StreamReader {
   const stop = new AbortController();
   const reader: StreamReader = { events: [], gaps: [], connections: 0, close: () => stop.abort() };
-  let lastId = "";
 
   const connect = async () => {
     const headers: Record<string, string> = { accept: "text/event-stream" };
