@@ -38,20 +38,17 @@ const LINGER_MS = 1000;
 
 /**
  * Answers by hand, there being no response object for a request that didn't parse, unless an answer is on its way on
- * that connection: one that hasn't begun may still come, and is the last; one that has begun mustn't be written into.
+ * that connection (`responses`): one that hasn't begun may still come, and is the last; one that has begun mustn't be written into.
  */
 export function answerBrokenRequest(
   error: NodeJS.ErrnoException,
   socket: Socket,
-  open: ReadonlySet<ServerResponse>,
+  responses: readonly ServerResponse[],
 ): void {
   if (error.code === "ECONNRESET" || !socket.writable) {
     socket.destroy();
     return;
   }
-  const responses = [...open].filter(
-    (response) => response.socket === socket || response.req.socket === socket,
-  );
   if (responses.some((response) => response.headersSent)) {
     socket.destroy();
     return;

@@ -52,8 +52,11 @@ export class Listener {
   readonly #address: string;
   readonly #log: Logger;
   readonly #server: Server;
-  /** Responses that are under way. */
-  readonly #open = new Set<ServerResponse>();
+  /**
+   * By connection, the responses that are under way. A set of all responses would be rehashed thousands of times a
+   * second, and each table it leaves behind keeps answered requests alive until the next full collection.
+   */
+  readonly #connections = new Map<Socket, ServerResponse[]>();
   readonly #onResponseClose: (this: ServerResponse) => void;
   #endpoints = new EndpointTable([]);
   #stopping = false;
@@ -77,13 +80,24 @@ export class Listener {
     this.#server.maxHeadersCount = 0;
     if (limits.maxConnections !== null) this.#server.maxConnections = limits.maxConnections;
 
-    const open = this.#open;
+    const connections = this.#connections;
     const closeIdle = () => this.#server.closeIdleConnections();
     const stopping = () => this.#stopping;
     this.#onResponseClose = function onResponseClose() {
-      open.delete(this);
+      const open = connections.get(this.req.socket);
+      // Answers go out in the order of their requests: it is the first, unless the connection broke.
+      if (open?.[0] === this) open.shift();
+      else if (open !== undefined)
+        connections.set(
+          this.req.socket,
+          open.filter((other) => other !== this),
+        );
       if (stopping()) setImmediate(closeIdle);
     };
+    this.#server.on("connection", (socket: Socket) => {
+      connections.set(socket, []);
+      socket.once("close", () => connections.delete(socket));
+    });
     this.#server.on("request", (request, response) => this.#take(request, response));
     this.#server.on("checkContinue", (request: IncomingMessage, response: ServerResponse) => {
       expectContinue(request);
@@ -94,7 +108,7 @@ export class Listener {
       setImmediate(() => (socket as Socket).destroySoon());
     });
     this.#server.on("clientError", (error, socket) => {
-      answerBrokenRequest(error, socket as Socket, this.#open);
+      answerBrokenRequest(error, socket as Socket, connections.get(socket as Socket) ?? []);
     });
   }
 
@@ -141,8 +155,8 @@ export class Listener {
     const closed = new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
     });
-    for (const response of this.#open) {
-      if (!response.headersSent) response.shouldKeepAlive = false;
+    for (const responses of this.#connections.values()) {
+      for (const response of responses) if (!response.headersSent) response.shouldKeepAlive = false;
     }
     const cut = setTimeout(() => this.#server.closeAllConnections(), graceMs);
     await closed;
@@ -150,7 +164,7 @@ export class Listener {
   }
 
   #take(request: IncomingMessage, response: ServerResponse): void {
-    this.#open.add(response);
+    this.#connections.get(request.socket)?.push(response);
     response.on("close", this.#onResponseClose);
     response.on("error", ignore);
     if (this.#stopping) response.shouldKeepAlive = false;
