@@ -50,8 +50,12 @@ export function createAccess(server: Settings["server"], clock: Clock): Access {
   const hosts = new Set(["127.0.0.1", "localhost", "[::1]", ...server.adminHosts.map(hostOf)]);
   const failures = createThrottle(clock);
 
+  /** The right token always opens: those who guess from behind the same proxy or NAT can't lock anyone out. */
   function wrong(request: IncomingMessage): Denial {
-    failures.count(addressOf(request));
+    const address = addressOf(request);
+    const wait = failures.wait(address);
+    if (wait !== null) return wait;
+    failures.count(address);
     return UNAUTHORIZED;
   }
 
@@ -68,8 +72,6 @@ export function createAccess(server: Settings["server"], clock: Clock): Access {
 
     token(request) {
       if (expected === null) return null;
-      const wait = failures.wait(addressOf(request));
-      if (wait !== null) return wait;
       const sent = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? "")?.[1];
       if (sent !== undefined) return same(sent, expected) ? null : wrong(request);
       const cookie = cookieOf(request);
@@ -97,8 +99,6 @@ export function createAccess(server: Settings["server"], clock: Clock): Access {
     },
 
     login(request, token) {
-      const wait = failures.wait(addressOf(request));
-      if (wait !== null) return wait;
       if (expected === null || !same(token, expected)) return wrong(request);
       const value = cookieFor(expected, Math.floor(clock.wall() / 1000) + COOKIE_S);
       return { cookie: `${COOKIE}=${value}; Path=/; Max-Age=${COOKIE_S}; HttpOnly; SameSite=Strict` };
@@ -153,7 +153,7 @@ const FAILURES = 10;
 const WINDOW_MS = 60_000;
 const ADDRESSES = 1_000;
 
-/** After ten wrong tokens in a minute an address waits the minute out, whatever it sends. */
+/** After ten wrong tokens in a minute, an address's further wrong ones are told to wait the minute out. */
 function createThrottle(clock: Clock) {
   const failed = new Map<string, { count: number; since: number }>();
   return {

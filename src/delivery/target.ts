@@ -57,8 +57,6 @@ export interface DeliveryObserver {
   attempt(route: string, sink: string, outcome: AttemptOutcome, seconds: number): void;
   /** What a first delivery took from the event's acceptance on; a stream's: until it was handed to its readers. */
   delivered(route: string, sink: string, seconds: number): void;
-  /** Delivered for the first time: `seconds` since the event was accepted. */
-  delivered(route: string, sink: string, seconds: number): void;
   /** `reason` is a word of a small set: `match`, `where`, `absent_path`, … */
   filtered(route: string, sink: string, reason: string): void;
   /** Dead without an attempt: an expression, a channel, too many hops. */

@@ -177,9 +177,6 @@ export class Worker implements Entrant {
 
     const raises: NewEvent[] = [];
     const now = clock.wall();
-    if (verdict.outcome === "delivered" && lease.replay === 0) {
-      observer.delivered(target.route, target.sinkName, Math.max(0, now - event.time) / 1000);
-    }
     const breaker = flight.gate.learn(report, flight.probe);
     if (breaker !== null) {
       raises.push(...raiseBreaker(event, target.sinkName, breaker.state, breaker.failures, now));

@@ -179,15 +179,20 @@ test("the login form gives a cookie that opens the API, and only for the right t
   assert.equal((await rawRequest(`${admin}/api/sinks`, { headers: { cookie: stretched } })).status, 401);
 });
 
-test("after ten wrong tokens an address has to wait, even with the right one", async (t) => {
+test("after ten wrong tokens an address's further guesses have to wait, and the right token still opens", async (t) => {
   const { admin } = await startForTest(t, YAML, { server: `admin_token: ${TOKEN}` });
   for (let n = 0; n < 10; n++) {
     assert.equal((await postJson(`${admin}/login`, { token: `guess ${n}` })).status, 401);
   }
-  const eleventh = await postJson(`${admin}/login`, { token: TOKEN });
+  const eleventh = await postJson(`${admin}/login`, { token: "guess 10" });
   assert.equal(eleventh.status, 429);
   assert.ok(Number(eleventh.headers.get("retry-after")) > 0);
-  assert.equal((await rawRequest(`${admin}/api/sinks`, { headers: bearer })).status, 429);
+  const guess = { authorization: "Bearer guess" };
+  assert.equal((await rawRequest(`${admin}/api/sinks`, { headers: guess })).status, 429);
+
+  assert.equal((await rawRequest(`${admin}/api/sinks`, { headers: bearer })).status, 200);
+  const login = await postJson(`${admin}/login`, { token: TOKEN });
+  assert.notEqual(login.headers.get("set-cookie"), null);
   assert.equal((await rawRequest(`${admin}/healthz`)).status, 200);
 });
 

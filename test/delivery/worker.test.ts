@@ -231,6 +231,26 @@ test("an event that has come through more than 8 Leats is dead", async (t) => {
   assert.equal(dead?.outcome === "dead" && dead.error, "hops");
 });
 
+test("a delivery is observed once, after however many attempts, and a replay not at all", async (t) => {
+  const ledger = new MemoryLedger();
+  const subscription = ledger.subscribe({ name: "r/s" });
+  const reports: Report[] = [REFUSED, DELIVERED, DELIVERED, DELIVERED];
+  const delivered: string[] = [];
+  const observer = {
+    ...noObserver,
+    delivered: (route: string, sinkName: string) => delivered.push(`${route} ${sinkName}`),
+  };
+  const works = delivery(ledger, { observer });
+  t.after(() => works.stop(0));
+  await works.apply([target("r/s", new TestSink(() => reports.shift() ?? DELIVERED))], []);
+  const event = ledger.append(newEvent());
+  ledger.append(newEvent());
+  await waitFor("both", () => subscription.owed === 0);
+  subscription.add(event, 1);
+  await waitFor("the replay", () => subscription.owed === 0);
+  assert.deepEqual(delivered, ["r s", "r s"]);
+});
+
 test("a reply is an event of the sink's name, with its cause, appended by the settlement", async (t) => {
   const ledger = new MemoryLedger();
   const subscription = ledger.subscribe({ name: "r/s" });
