@@ -81,7 +81,7 @@ function answerNone(response: ServerResponse, found: readonly Operation[]): void
     return;
   }
   response.setHeader("allow", found.map(({ method }) => method).join(", "));
-  answerError(response, 405, { code: "method", message: "This path doesn't take this method." });
+  answerError(response, 405, { code: "method_not_allowed", message: "This path doesn't take this method." });
 }
 
 // ------------------------------------------------------------------------------------------------------------- reading

@@ -47,7 +47,10 @@ function open(
     async handle(request, response) {
       if (!isRead(request)) {
         response.setHeader("allow", "GET, HEAD");
-        answerError(response, 405, { code: "method", message: "This path doesn't take this method." });
+        answerError(response, 405, {
+          code: "method_not_allowed",
+          message: "This path doesn't take this method.",
+        });
         return;
       }
       await answer(request, response);

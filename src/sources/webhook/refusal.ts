@@ -26,7 +26,7 @@ function refusal(
 }
 
 export function wrongMethod(method: string, allow: string): Refusal {
-  return refusal(405, "method", `Only ${allow} here.`, `method ${method}`, ["allow", allow]);
+  return refusal(405, "method_not_allowed", `Only ${allow} here.`, `method ${method}`, ["allow", allow]);
 }
 
 export const WRONG_SUBJECT = refusal(

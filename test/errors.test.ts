@@ -1,0 +1,125 @@
+/** docs/errors.md against the code, both ways: what can be said is listed, and what is listed can be said. */
+import assert from "node:assert/strict";
+import { globSync, readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { test } from "node:test";
+
+const ROOT = resolve(import.meta.dirname, "..");
+const PAGE = readFileSync(join(ROOT, "docs/errors.md"), "utf8");
+
+/** The rows of one section's table: the code, then the other cells. */
+function rows(section: string): Map<string, string[]> {
+  const [, text = ""] = PAGE.split(`## ${section}\n`);
+  const found = new Map<string, string[]>();
+  for (const [, code = "", rest = ""] of (text.split("\n## ")[0] ?? "").matchAll(/^\| `(\w+)` \|(.*)\|$/gm)) {
+    assert.ok(!found.has(code), `${code} stands twice under ${section}`);
+    found.set(
+      code,
+      rest.split("|").map((cell) => cell.trim()),
+    );
+  }
+  assert.ok(found.size > 0, `there is a section ${section}`);
+  return found;
+}
+
+/** A place in the code where codes are written: a pattern whose groups hold literals, in these files. */
+interface Place {
+  readonly files: string | readonly string[];
+  readonly pattern: RegExp;
+}
+
+/** Every literal of the code group (the last) at these places, with the text of the group before it. */
+function written(places: readonly Place[]): { code: string; before: string; file: string }[] {
+  return places.flatMap(({ files, pattern }) =>
+    globSync(files as string[], { cwd: ROOT }).flatMap((file) =>
+      [...readFileSync(join(ROOT, file), "utf8").matchAll(pattern)].flatMap((found) =>
+        [...(found.at(-1) ?? "").matchAll(/"(\w+)"/g)].map(([, code = ""]) => ({
+          code,
+          before: found.at(-2) ?? "",
+          file,
+        })),
+      ),
+    ),
+  );
+}
+
+const LEAT_ERRORS: readonly Place[] = [
+  { files: "src/**/*.ts", pattern: /new LeatError\(\s*([^,]+),\s*([^,]+),/g },
+  { files: "src/**/*.ts", pattern: /super\(\s*("\w+"),\s*("\w+"),/g },
+];
+
+const ANSWERS: readonly Place[] = [
+  {
+    files: ["src/{http,admin,console}/**/*.ts", "src/sinks/sse/*.ts", "src/sinks/stream/*.ts"],
+    pattern: /answerError\(\s*request,\s*response,\s*\d+,\s*("\w+")/g,
+  },
+  {
+    files: ["src/{http,admin}/**/*.ts", "src/sources/webhook/refusal.ts", "src/daemon/source-host.ts"],
+    pattern: /\bcode: ("\w+")/g,
+  },
+  { files: "src/sources/webhook/refusal.ts", pattern: /refusal\(\s*\d+,\s*("\w+")/g },
+  { files: "src/sinks/stream/channels.ts", pattern: /refused\(\d+, ("\w+")/g },
+  { files: "src/daemon/source-host.ts", pattern: /over\(("\w+")/g },
+  { files: "src/http/body.ts", pattern: /settle\(("\w+")/g },
+];
+
+const FAULTS: readonly Place[] = [{ files: "src/sources/webhook/verify/*.ts", pattern: /\bfault\(("\w+")/g }];
+
+const DELIVERIES: readonly Place[] = [
+  { files: "src/{delivery,sinks,routing}/**/*.ts", pattern: /\berror: ("\w+")/g },
+  // `stopped` is nobody's fault and becomes no delivery's error: the lease is given back.
+  { files: "src/routing/*.ts", pattern: /new (?:Render|Evaluation)Error\((?!"stopped")("\w+")/g },
+  { files: "src/routing/template.ts", pattern: /[?:] \[("\w+"), /g },
+  { files: "src/sinks/webhook/failure.ts", pattern: /^ +[A-Z][A-Z_]+: ("\w+")/gm },
+  { files: "src/sinks/webhook/failure.ts", pattern: /\? ("[a-z]+") : "[a-z]+"/g },
+  { files: "src/sinks/webhook/failure.ts", pattern: /\? "[a-z]+" : ("[a-z]+")/g },
+];
+
+test("every LeatError is listed with its kind and what to do, and nothing else is", () => {
+  const listed = rows("Of Leat itself");
+  const answered = rows("What senders and readers are told");
+  const codes = written(LEAT_ERRORS);
+  assert.ok(codes.length > 40, "the patterns still find them");
+  for (const { code, before, file } of codes) {
+    const [kinds = "", means, remedy] = listed.get(code) ?? [];
+    assert.ok(listed.has(code), `${code} (${file}) isn't in docs/errors.md`);
+    const [, kind] = /^"(\w+)"$/.exec(before) ?? [];
+    if (kind !== undefined) assert.ok(kinds.split(", ").includes(kind), `${code} is ${kind} in ${file}`);
+    assert.ok(means && remedy, `${code}: what it means and what to do`);
+  }
+  const literals = new Set([...codes, ...written(ANSWERS)].map(({ code }) => code));
+  for (const code of [...listed.keys()].filter((one) => !answered.has(one))) {
+    const relayed = globSync("src/**/*.ts", { cwd: ROOT }).some((file) =>
+      readFileSync(join(ROOT, file), "utf8").includes(`code: "${code}"`),
+    );
+    assert.ok(literals.has(code) || relayed, `${code} is listed, and nothing raises it`);
+  }
+});
+
+for (const [section, places, elsewhere] of [
+  ["What senders and readers are told", ANSWERS, rows("Of Leat itself")],
+  ["Why a webhook's proof wasn't taken", FAULTS, null],
+  ["Why a delivery failed or is dead", DELIVERIES, null],
+] as const) {
+  test(`${section}: the page has every code, and the code has every row`, () => {
+    const listed = rows(section);
+    const codes = written(places);
+    assert.ok(codes.length >= 5, "the patterns still find them");
+    for (const { code, file } of codes) {
+      assert.ok(listed.has(code) || elsewhere?.has(code), `${code} (${file}) isn't in docs/errors.md`);
+    }
+    const literals = new Set(codes.map(({ code }) => code));
+    for (const code of listed.keys()) assert.ok(literals.has(code), `${code} is listed, and nothing says it`);
+  });
+}
+
+test("the tables are in the order of their codes", () => {
+  for (const section of [
+    "Of Leat itself",
+    "What senders and readers are told",
+    "Why a delivery failed or is dead",
+  ]) {
+    const codes = [...rows(section).keys()];
+    assert.deepEqual(codes, codes.toSorted());
+  }
+});
