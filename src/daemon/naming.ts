@@ -2,7 +2,7 @@
  * What a source's `id:`, `event_type:` and `key:` expressions make of an arrival, where its scheme doesn't name it.
  *
  * An expression that yields nothing, or that this arrival breaks (a body that isn't JSON), names nothing: the event is
- * taken all the same, under a new id and without a key, and its deliveries say what is wrong with it.
+ * taken all the same, under a new id and without a key. Of an expression that broke, the log says so, without payload.
  */
 import type { Arrival } from "../component.ts";
 import type { NewEvent } from "../event.ts";
@@ -94,7 +94,8 @@ class NameExpression {
   }
 
   #nothing(err: unknown): null {
-    this.#tell({ err });
+    // The message alone: an error's causes and other fields may hold what the event holds.
+    this.#tell({ reason: err instanceof Error ? err.message : "unknown" });
     return null;
   }
 
@@ -103,6 +104,13 @@ class NameExpression {
     if (now < this.#quietUntil) return;
     this.#quietUntil = now + QUIET_MS;
     const { source: expression } = this.#expression;
-    this.#log.warn({ ...why, field: this.#field, expression }, "an event got no name from the expression");
+    const consequence =
+      this.#field === "id"
+        ? "it got a new id: its sender's retry would be taken as another event"
+        : undefined;
+    this.#log.warn(
+      { ...why, field: this.#field, expression, consequence },
+      "an event got no name from the expression",
+    );
   }
 }

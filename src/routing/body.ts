@@ -1,10 +1,13 @@
 /** How a body, which is bytes, looks to expressions. The stored bytes are never touched. */
 import type { Decode } from "../plan.ts";
 
-/** An expression wants the body, and the body isn't what its content type or `decode: json` says. The event is kept. */
+/**
+ * An expression wants the body, and the body isn't what its content type or `decode: json` says. The event is kept.
+ * The message goes to logs and dead letters: it never quotes the body, and neither does a cause.
+ */
 export class BodyError extends Error {
-  constructor(message: string, cause: unknown) {
-    super(message, { cause });
+  constructor(message: string) {
+    super(message);
     this.name = "BodyError";
   }
 }
@@ -64,12 +67,20 @@ function auto(bytes: Uint8Array, type: string): unknown {
 function json(bytes: Uint8Array): unknown {
   if (bytes.byteLength === 0) return undefined;
   const text = utf8(bytes);
-  if (text === undefined) throw new BodyError("the body is not JSON: it is not UTF-8", undefined);
+  if (text === undefined) throw new BodyError("the body is not JSON: it is not UTF-8");
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new BodyError(`the body is not JSON: ${error instanceof Error ? error.message : error}`, error);
+    throw new BodyError(`the body is not JSON: ${whereJsonEnds(error)}`);
   }
+}
+
+/** Of V8's message, which quotes the text around the mistake, only the place. */
+function whereJsonEnds(error: unknown): string {
+  const message = error instanceof Error ? error.message : "";
+  if (message === "Unexpected end of JSON input") return "it ends too soon";
+  const at = / in JSON at position (\d+)(?: \(line \d+ column \d+\))?$/.exec(message)?.[1];
+  return at === undefined ? "it doesn't parse" : `it doesn't parse at character ${at}`;
 }
 
 /** A field that comes once is a string, one that comes several times a list of strings. */

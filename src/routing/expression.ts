@@ -56,7 +56,7 @@ class CompiledExpression implements Expression {
       const value = this.#shortcut(scope);
       return value === UNSURE ? this.#byJsonata(scope) : (value as Json | undefined);
     } catch (error) {
-      if (error instanceof BodyError) throw new EvaluationError("expression", error.message, error);
+      if (error instanceof BodyError) throw new EvaluationError("expression", error.message);
       throw error;
     }
   }

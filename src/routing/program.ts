@@ -188,19 +188,35 @@ const LIMIT_CODES = new Set(["D2014", "D2015"]);
 
 function evaluationError(error: unknown): EvaluationError {
   if (error instanceof EvaluationError) return error;
-  if (error instanceof BodyError) return new EvaluationError("expression", error.message, error);
+  if (error instanceof BodyError) return new EvaluationError("expression", error.message);
   if (error instanceof RangeError) {
-    const message = /call stack/.test(error.message) ? "it is nested too deep" : error.message;
-    return new EvaluationError("expression", message, error);
+    const deep = /call stack/.test(error.message);
+    return new EvaluationError("expression", deep ? "it is nested too deep" : "a value is out of range");
   }
-  const { code, message, position } = error as { code?: string; message?: string; position?: number };
+  const { code, position, name } = error as { code?: string; position?: number; name?: string };
   const at = typeof position === "number" ? ` (at character ${position})` : "";
-  const text = `${(message ?? String(code ?? error)).slice(0, 500)}${at}`;
-  return new EvaluationError(
-    code !== undefined && LIMIT_CODES.has(code) ? "limit" : "expression",
-    text,
-    error,
-  );
+  // What isn't JSONata's own error (a TypeError within it) may name what it stumbled on.
+  const text = code === undefined ? `it failed (${name ?? "unknown error"})` : withoutValues(error as object);
+  const fault = code !== undefined && LIMIT_CODES.has(code) ? "limit" : "expression";
+  return new EvaluationError(fault, `${text.slice(0, 500)}${at}`);
+}
+
+/** The fields of JSONata's errors that hold what came from the event; its messages quote them as JSON. */
+const VALUES = ["value", "value2", "exp"] as const;
+
+/**
+ * JSONata's message without the values it quotes: it goes to logs and dead letters, where no payload belongs. What
+ * `$error` and `$assert` say stays, being the expression's own words.
+ */
+function withoutValues(
+  error: { code?: string; message?: string } & { [V in (typeof VALUES)[number]]?: unknown },
+) {
+  let text = error.message ?? String(error.code);
+  for (const field of VALUES) {
+    const quoted = JSON.stringify(error[field]);
+    if (quoted !== undefined) text = text.replaceAll(quoted, "…");
+  }
+  return text;
 }
 
 // ------------------------------------------------------------------------------------------------------------ the hook

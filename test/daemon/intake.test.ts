@@ -45,12 +45,16 @@ test("a body that isn't JSON where an expression wants JSON is kept, and the log
   const response = await fetch(`${running.url}/in`, {
     method: "POST",
     headers: { "content-type": "application/json" },
-    body: "{ not json",
+    body: "cardnumber4111",
   });
   assert.equal(response.status, 200);
   const [event] = await events(running);
   assert.match(event?.id ?? "", UUID7);
-  assert.ok(running.logged.some(({ msg }) => msg === "an event got no name from the expression"));
+  const told = running.logged.find(({ msg }) => msg === "an event got no name from the expression");
+  assert.equal(told?.field, "id");
+  assert.equal(told?.reason, "the body is not JSON: it doesn't parse");
+  assert.match(String(told?.consequence), /retry/);
+  assert.ok(!JSON.stringify(running.logged).includes("cardnumber"), "no payload in the log");
 });
 
 test("a duplicate is told its first seq; one with another body is kept as refused and told of by a leat event", async (t) => {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
+import { inspect } from "node:util";
 import fc from "fast-check";
 import jsonata from "jsonata";
 import { LeatError } from "../../src/errors.ts";
@@ -127,6 +128,32 @@ test("a body that isn't JSON where one is wanted fails with what is wrong with i
     );
   }
   assert.equal(compileExpression('type = "x"').evaluate(scope), false);
+});
+
+test("no error quotes the event, nor does a cause of it", async () => {
+  const secret = "cardnumber4111";
+  const scopes = [
+    ["body.a", Buffer.from(secret)],
+    ["body.a", Buffer.from(`{"pan": ${secret}}`)],
+    ["$sum(body.a)", Buffer.from(`{"pan": "${secret}"`)],
+    ["$number(body.pan)", Buffer.from(`{"pan": "${secret}"}`)],
+    ["body.pan + 1", Buffer.from(`{"pan": "${secret}"}`)],
+    ["body.pan < body.n", Buffer.from(`{"pan": "${secret}", "n": 1}`)],
+    ["-body.pan", Buffer.from(`{"pan": "${secret}"}`)],
+    ["$toMillis(body.pan)", Buffer.from(`{"pan": "${secret}"}`)],
+    ["$decodeUrl(body.pan)", Buffer.from(`{"pan": "%E0${secret}"}`)],
+    ["[body.pan, body.n]^($)", Buffer.from(`{"pan": "${secret}", "n": 1}`)],
+  ] as const;
+  for (const [source, bytes] of scopes) {
+    await assert.rejects(
+      async () => compileExpression(source).evaluate(eventView(event({ bytes }), "auto")),
+      (error) => {
+        assert.ok(error instanceof EvaluationError, source);
+        assert.ok(!inspect(error).includes(secret), inspect(error));
+        return true;
+      },
+    );
+  }
 });
 
 test("an error of JSONata says what and where", async () => {
