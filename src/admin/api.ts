@@ -100,6 +100,8 @@ async function listEvents({ daemon, query }: Call): Promise<Answer> {
 
 async function showEvent({ daemon, path }: Call): Promise<Answer> {
   const seq = Number(path[0]);
+  if (!Number.isSafeInteger(seq))
+    throw new LeatError("refused", "unknown_event", `There is no event ${path[0]}.`);
   const [event, deliveries] = await Promise.all([
     daemon.journal.log.get(seq),
     daemon.journal.history.deliveries(seq),
@@ -158,6 +160,7 @@ function sinkView({ name, type, kind, state, readers }: SinkStatus): object {
 async function replay({ daemon, body }: Call): Promise<Answer> {
   const { ledger } = daemon.journal;
   const subscription = textIn(body, "subscription");
+  checkReplayable(daemon, subscription);
   if (body.dead === true) {
     const seqs = await deadSeqs(daemon, subscription);
     for (const seq of seqs) await ledger.replay(seq, subscription);
@@ -171,9 +174,23 @@ async function replay({ daemon, body }: Call): Promise<Answer> {
   return { value: { replayed: 1, subscription, seq, replay: number } };
 }
 
+/** Why a replay into it can't be: nobody would deliver it. */
+function checkReplayable({ journal }: DaemonFace, name: string): void {
+  const subscription = journal.ledger.subscription(name);
+  if (subscription === undefined) throw unknownSubscription(name);
+  if (subscription.active) return;
+  throw new LeatError(
+    "refused",
+    "inactive_subscription",
+    `The subscription ${name} is inactive: its route is gone.`,
+    {
+      hint: "Put its route back and reload; then replay.",
+    },
+  );
+}
+
 /** The events that are dead letters of a subscription now, oldest first; one is listed once, however often it died. */
 async function deadSeqs({ journal }: DaemonFace, subscription: string): Promise<Seq[]> {
-  if (journal.ledger.subscription(subscription) === undefined) throw unknownSubscription(subscription);
   const seqs = new Set<Seq>();
   for (let before: Seq | undefined; ; ) {
     const page = await journal.ledger.dead({

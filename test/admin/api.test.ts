@@ -172,6 +172,27 @@ test("subscriptions are listed with their accounts by route", async (t) => {
   for (const { routes } of list) for (const { counts } of routes) assert.deepEqual(counts, zero);
 });
 
+test("a seq beyond all that a journal can have is an unknown event", async (t) => {
+  const { admin } = await startForTest(t, yamlFor("http://127.0.0.1:9/"));
+  const { status, json } = await getJson(`${admin}/api/events/9999999999999999`);
+  assert.equal(status, 404);
+  assert.equal((json.error as { code: string }).code, "unknown_event");
+});
+
+test("a replay to a subscription whose route is gone says so", async (t) => {
+  const { url, admin, daemon, writeConfig } = await startForTest(t, yamlFor("http://127.0.0.1:9/"));
+  const { seq } = (await postJson(`${url}/in`, { id: "owed" })).json;
+  writeConfig("sources: { in: { type: webhook, path: /in, verify: { type: none } } }\n");
+  assert.ok((await daemon.reload()).ok);
+  for (const body of [{ seq }, { dead: true }]) {
+    const { status, json } = await postJson(`${admin}/api/replay`, { ...body, subscription: "all/out" });
+    assert.equal(status, 422);
+    const { code, message } = json.error as { code: string; message: string };
+    assert.equal(code, "inactive_subscription");
+    assert.match(message, /all\/out is inactive: its route is gone/);
+  }
+});
+
 const WRONG: readonly { what: string; path: string; body: unknown; status: number; code: string }[] = [
   {
     what: "a seq that is text",
