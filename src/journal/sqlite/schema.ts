@@ -183,22 +183,23 @@ const APPLICATION_ID = 0x6c656174;
  * `now` in microseconds, so that a journal that was restored or made anew never uses a seq twice.
  * Throws LeatError `damaged` `journal_newer` for a file that a newer Leat has written.
  */
-export function migrate(storage: Storage, now: number): void {
+export function migrate(storage: Storage, now: number, migrations: readonly string[] = MIGRATIONS): void {
+  const newest = migrations.length;
   const from = Number(storage.prepare("PRAGMA user_version").get()?.user_version ?? 0);
-  if (from > SCHEMA_VERSION) {
+  if (from > newest) {
     throw new LeatError(
       "damaged",
       "journal_newer",
-      `The journal has version ${from}; this Leat knows up to ${SCHEMA_VERSION}.`,
+      `The journal has version ${from}; this Leat knows up to ${newest}.`,
       {
         hint: "Run the newer Leat that wrote it, or point journal.path at another folder.",
       },
     );
   }
-  for (let version = from; version < SCHEMA_VERSION; version++) {
+  for (let version = from; version < newest; version++) {
     storage.begin();
     try {
-      storage.exec(MIGRATIONS[version]!);
+      storage.exec(migrations[version]!);
       if (version === 0) start(storage, now);
       storage.exec(`PRAGMA user_version = ${version + 1}`);
       storage.commit();
