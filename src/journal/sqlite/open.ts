@@ -5,6 +5,7 @@
 import { randomInt } from "node:crypto";
 import type { Chance, Clock, Logger } from "../../ports.ts";
 import type { JournalTuning } from "../journal.ts";
+import { createPrivate } from "./check.ts";
 import { startCheckpointer } from "./checkpointer.ts";
 import { ClockGuard, clockMark, explained } from "./clock-guard.ts";
 import { Committer } from "./committer.ts";
@@ -44,7 +45,7 @@ const RING_BYTES = 64 * 1024 * 1024;
  * `configuration` (`journal_path`).
  */
 export async function openSqliteJournal(options: OpenJournal): Promise<SqliteJournal> {
-  const folder = openFolder(options.path);
+  const folder = openFolder(options.path, options.log);
   try {
     return await openIn(folder, options);
   } catch (error) {
@@ -62,8 +63,20 @@ async function openIn(
   const seed = randomInt(2 ** 32);
   const writer = await startWriter({ file, tuning, watermark, ballastBytes: BALLAST_BYTES, seed, now });
   const { start } = writer;
-  if (!start.clean)
-    log.warn({ newest: start.newest }, "the journal was not closed cleanly; nothing is lost by it");
+  try {
+    folder.begun();
+    createPrivate(folder.file("streams.db"));
+  } catch (error) {
+    writer.post({ kind: "close", mark: clockMark(now) }, []);
+    await writer.ended();
+    throw error;
+  }
+  if (!start.clean) {
+    log.warn(
+      { newest: start.newest },
+      "the journal was not closed cleanly; every commit in its log was found whole",
+    );
+  }
 
   let journal: SqliteJournal | null = null;
   const ring = new Ring(start.newest, RING_BYTES);
