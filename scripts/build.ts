@@ -11,8 +11,5 @@ execFileSync(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "
   cwd: root,
   stdio: "inherit",
 });
-cpSync(join(root, "src/console"), join(dist, "console"), {
-  recursive: true,
-  filter: (source) => !source.endsWith(".ts"),
-});
+cpSync(join(root, "src/console/page"), join(dist, "console/page"), { recursive: true });
 chmodSync(join(dist, "main.js"), 0o755);

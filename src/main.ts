@@ -9,9 +9,11 @@ const NEEDED = [24, 15] as const;
 
 const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
 if (major < NEEDED[0] || (major === NEEDED[0] && minor < NEEDED[1])) {
+  const fitting = import.meta.url.endsWith(".ts")
+    ? "In a clone, ./setup brings a fitting one: run `npx node src/main.ts …` or `npm start`."
+    : "npm has brought a fitting one along: run `npx leat …` where Leat is installed, or install Node anew.";
   process.stderr.write(
-    `leat: this is Node ${process.versions.node}, and Leat needs ${NEEDED.join(".")} or later.\n` +
-      "  In a clone, `npm ci` brings a fitting one: run `npx node src/main.ts …` or `npm start`.\n",
+    `leat: this is Node ${process.versions.node}, and Leat needs ${NEEDED.join(".")} or later.\n  ${fitting}\n`,
   );
   process.exit(1);
 }

@@ -64,5 +64,5 @@ function file(path: string, name: string, type: string): HttpEndpoint {
 }
 
 function read(name: string): Buffer {
-  return readFileSync(new URL(name, import.meta.url));
+  return readFileSync(new URL(`page/${name}`, import.meta.url));
 }
