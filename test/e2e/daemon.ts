@@ -37,7 +37,11 @@ export interface Daemon {
 }
 
 /** `yaml` gets `server`, `journal` and a short shutdown in front; its folder is its own. */
-export async function makeDaemon(yaml: string, env: Record<string, string> = {}): Promise<Daemon> {
+export async function makeDaemon(
+  yaml: string,
+  env: Record<string, string> = {},
+  main: string = MAIN,
+): Promise<Daemon> {
   const folder = mkdtempSync(join(tmpdir(), "leat-e2e-"));
   const [listen, admin] = [await freePort(), await freePort()];
   let child: ChildProcess | null = null;
@@ -48,7 +52,7 @@ export async function makeDaemon(yaml: string, env: Record<string, string> = {})
     folder,
     output: () => printed,
     async start() {
-      const started = spawn(process.execPath, [MAIN, "run", "--config", join(folder, "leat.yaml")], {
+      const started = spawn(process.execPath, [main, "run", "--config", join(folder, "leat.yaml")], {
         cwd: folder,
         env: { ...process.env, ...env },
         stdio: ["ignore", "pipe", "pipe"],
