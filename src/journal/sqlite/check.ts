@@ -24,13 +24,15 @@ export function openChecked(file: string): Storage {
   }
   const log = walDamage(file);
   if (log !== null) throw damaged(log);
-  let storage: Storage | null = null;
+  let looking: Storage | null = null;
   try {
-    storage = openStorage({ file });
-    check(storage, existsSync(version));
-    return storage;
+    // Read-only where there is a log: a writer that closes moves it into the file, damaged or not.
+    looking = openStorage({ file, readOnly: bytesOf(`${file}-wal`) > 0 });
+    check(looking, existsSync(version));
+    looking.close();
+    return openStorage({ file });
   } catch (error) {
-    storage?.close();
+    looking?.close();
     throw isDamage(error) ? damaged(error instanceof Error ? error.message : String(error), error) : error;
   }
 }

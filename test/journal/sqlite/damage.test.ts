@@ -116,6 +116,25 @@ test("a log that is gone with the tables in it is noticed", async () => {
   await refused(path, "damaged", "journal_damaged", /no tables/);
 });
 
+test("a damaged journal.db with a whole log beside it is refused, and the log is not moved into it", async () => {
+  const path = copyOfKilled();
+  await opensWith(path, acknowledged);
+  const file = join(path, "journal.db");
+  const log = copyOfKilled();
+  const db = new DatabaseSync(file);
+  db.exec("PRAGMA wal_autocheckpoint = 0; UPDATE meta SET value = 0 WHERE name = 'clean'");
+  for (const end of ["", "-wal"]) cpSync(file + end, join(log, `journal.db${end}`));
+  db.close();
+  const copy = join(log, "journal.db");
+  const bytes = readFileSync(copy);
+  const page = Math.floor(bytes.length / PAGE / 2) * PAGE;
+  bytes.fill(0xff, page, page + 64);
+  writeFileSync(copy, bytes);
+  rmSync(`${copy}-shm`, { force: true });
+  assert.ok(statSync(`${copy}-wal`).size > 0);
+  await refused(log, "damaged", "journal_damaged", /damaged/);
+});
+
 test("a flipped bit in the log is refused: in its header, in a frame's header, in a page", async () => {
   for (const [at, says] of [
     [17, /header of journal\.db-wal/],
