@@ -47,7 +47,7 @@ export interface Event extends NewEvent {
 /** How many Leats an event may come through before its deliveries are dead. */
 export const MAX_HOPS = 8;
 
-/** The built-in source: what Leat itself has to say (dead letters, breakers, refusals, sources that lost their broker). */
+/** The built-in source: what Leat itself has to say (dead letters, breakers, refusals). */
 export const LEAT_SOURCE = "leat";
 
 export const NO_HEADERS: PackedHeaders = new Uint8Array(0);

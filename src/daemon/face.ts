@@ -27,7 +27,6 @@ export interface SinkStatus {
   readonly readers: number | null;
 }
 
-/** One problem of a configuration as people read it: `file:line:column: what is wrong; what to do`. */
 export type ReloadResult =
   | {
       readonly ok: true;
@@ -39,7 +38,11 @@ export type ReloadResult =
       readonly notes: readonly string[];
       readonly warnings: readonly string[];
     }
-  | { readonly ok: false; readonly problems: readonly string[] };
+  | {
+      readonly ok: false;
+      /** As people read them: `file:line:column: what is wrong; what to do`. */
+      readonly problems: readonly string[];
+    };
 
 export interface DaemonFace {
   readonly version: string;

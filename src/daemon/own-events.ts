@@ -1,6 +1,6 @@
 /**
  * What Leat itself has to say, as events of the built-in source `leat`. Delivery raises its own in the commit that
- * settles (`leat.dead`, `leat.breaker`); these are the daemon's: refusals, sources that lost their broker.
+ * settles (`leat.dead`, `leat.breaker`); these are the daemon's: refusals.
  */
 import { leatEvent } from "../delivery/raise.ts";
 import type { Log } from "../journal/journal.ts";

@@ -1,5 +1,5 @@
 /**
- * What a sink's report means for a delivery: the classification table of DESIGN.md ("Delivery") as a pure function.
+ * What a sink's report means for a delivery: delivered, to be tried again and when, or dead and why.
  */
 import type { Report } from "../component.ts";
 import type { RetryPolicy } from "../plan.ts";

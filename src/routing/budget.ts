@@ -1,5 +1,5 @@
 /**
- * What one evaluation may use. Evaluations in a thread run one after another (`evaluator.ts` sees to it), so the one
+ * What one evaluation may use. Evaluations in a thread run one after another (`program.ts` sees to it), so the one
  * that runs is known here, and what JSONata calls back (its guards, our built-ins, regular expressions) can account
  * for it without being told which it is.
  *

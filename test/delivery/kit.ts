@@ -17,7 +17,7 @@ const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-/** As DESIGN.md has it. */
+/** The defaults of the configuration. */
 export const RETRY: RetryPolicy = {
   initialMs: 5000,
   factor: 4,
