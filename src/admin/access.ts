@@ -35,7 +35,7 @@ export interface Access {
   login(request: IncomingMessage, token: string): { readonly cookie: string } | Denial;
 }
 
-export const COOKIE = "leat_admin";
+const COOKIE = "leat_admin";
 /** A day at work, and then the token again. */
 const COOKIE_S = 12 * 60 * 60;
 

@@ -147,7 +147,7 @@ const targetFields = {
 const retryField = { retry: retryOfTarget.optional().describe("Overrides parts of the sink's retry") };
 
 /** The template fields that a route's `to` may give a sink of this type. */
-export function templateFieldsOf(type: SinkType): Shape {
+function templateFieldsOf(type: SinkType): Shape {
   const own = new Map(shapeOf(type.schema));
   const fields = type.templates.map((key): [string, z.ZodType] => {
     const field = own.get(key);
@@ -171,7 +171,7 @@ export function anyTargetSchema(sinks: readonly SinkType[]) {
   return object({ ...targetFields, ...retryField, ...Object.assign({}, ...sinks.map(templateFieldsOf)) });
 }
 
-export function routeFields(to: z.ZodType) {
+function routeFields(to: z.ZodType) {
   return {
     from: oneOrList(nameOf("source", ["stripe", "[stripe, github]"])).describe(
       "One or more sources, sinks that give something back, or leat",

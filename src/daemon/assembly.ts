@@ -44,7 +44,7 @@ export interface AssemblyParts {
   hostOf(plan: SourcePlan): SourceHost;
 }
 
-export const EMPTY_PLAN = { sources: [], sinks: [], routes: [] } as const;
+const EMPTY_PLAN = { sources: [], sinks: [], routes: [] } as const;
 
 /** Makes what `plan` describes; no I/O. Throws a LeatError of kind `configuration` where a component can't be made. */
 export function assemble(plan: Plan, before: Assembly | null, parts: AssemblyParts): Assembly {

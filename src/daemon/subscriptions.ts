@@ -1,6 +1,6 @@
 /** What the routes of a plan owe to whom: the subscriptions that the ledger keeps. */
 import type { SubscriptionDefinition } from "../journal/journal.ts";
-import type { BacklogPolicy, Plan, RoutePlan, SinkPlan, SinkPolicy, TargetPlan } from "../plan.ts";
+import type { BacklogPolicy, Plan, RoutePlan, SinkPolicy, TargetPlan } from "../plan.ts";
 
 /** One for each target of a pushed sink, and one for each stream with all the routes that name it. */
 export function definitionsOf(plan: Plan): SubscriptionDefinition[] {
@@ -67,9 +67,4 @@ function stream(name: string, feeds: readonly [RoutePlan, TargetPlan][], plan: P
 
 function backlogBytes({ size }: BacklogPolicy, plan: Plan): number {
   return "bytes" in size ? size.bytes : Math.floor(size.share * plan.retention.bytes);
-}
-
-/** The names of sinks that stand in a plan, by kind. */
-export function sinkNamed(plan: Plan, name: string): SinkPlan | undefined {
-  return plan.sinks.find((sink) => sink.name === name);
 }

@@ -6,7 +6,7 @@ import type { Clock } from "../ports.ts";
 const GRACE_MS = 2_000;
 
 /** Why an attempt's signal aborted. */
-export class AttemptAborted extends Error {
+class AttemptAborted extends Error {
   readonly why: "timeout" | "stop";
 
   constructor(why: "timeout" | "stop", message: string) {

@@ -29,7 +29,7 @@ export interface HttpLimits {
   readonly maxConnections: number | null;
 }
 
-export const HTTP_LIMITS: HttpLimits = {
+const HTTP_LIMITS: HttpLimits = {
   requestTimeoutMs: 15_000,
   headersTimeoutMs: 10_000,
   keepAliveTimeoutMs: 72_000,

@@ -12,6 +12,7 @@ import type {
   StreamFrame,
 } from "../component.ts";
 import type { Event, NewEvent, Seq } from "../event.ts";
+import type { Limits, RetentionPlan } from "../plan.ts";
 
 // ----------------------------------------------------------------------------------------------------------------- Log
 
@@ -173,7 +174,7 @@ export interface Reread {
 
 /** Durable state of a whole sink, shared by its subscriptions (J7). */
 export interface SinkState {
-  /** No delivery starts before this (wall clock, ms), at most `holdMs` from when it was set. */
+  /** No delivery starts before this (wall clock, ms), at most `ms` from when it was set. */
   readonly hold: { readonly until: number; readonly ms: number } | null;
   /** Paused until a person resumes it, and why. */
   readonly paused: string | null;
@@ -320,14 +321,6 @@ export interface Journal {
 
 /** What a reload may change of a journal. */
 export interface JournalTuning {
-  readonly retention: {
-    readonly ageMs: number;
-    readonly bytes: number;
-    readonly dead: { readonly ageMs: number; readonly bytes: number };
-  };
-  readonly limits: {
-    readonly uncommittedBytes: number;
-    readonly commitWaitMs: number;
-    readonly dedupeIds: number;
-  };
+  readonly retention: RetentionPlan;
+  readonly limits: Pick<Limits, "uncommittedBytes" | "commitWaitMs" | "dedupeIds">;
 }

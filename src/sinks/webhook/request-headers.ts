@@ -98,7 +98,7 @@ export class RequestHeaders {
  * another event. The sender's own id wouldn't do: two sources may use the same one, and a receiver that drops
  * repeats would then drop an event. It holds no `.`, which ends the id in what is signed.
  */
-export function webhookId(event: Event): string {
+function webhookId(event: Event): string {
   return `${event.source}_${event.seq}`;
 }
 
