@@ -40,7 +40,8 @@ export function quickstartCommand(program: Command): void {
 }
 
 function say({ url, adminUrl }: Daemon, receiver: string): void {
-  const secret = process.env.STRIPE_WEBHOOK_SECRET ?? SECRET;
+  // One of the environment may be a real one: named, it stays out of the terminal and its scrollback.
+  const secret = process.env.STRIPE_WEBHOOK_SECRET === undefined ? SECRET : '"$STRIPE_WEBHOOK_SECRET"';
   const main = process.argv[1] ?? "";
   const leat = main.endsWith(".ts") ? `npx node ${relative(process.cwd(), main)}` : "leat";
   const webhooks = `${url}/webhooks/stripe`;
