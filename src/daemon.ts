@@ -13,6 +13,7 @@ import { formatProblem, type LoadResult } from "./config/load.ts";
 import { type Assembly, assemble, type Difference, difference, endpointsOf } from "./daemon/assembly.ts";
 import { componentsOf, startAll, stopAll } from "./daemon/components.ts";
 import type { DaemonFace, Phase, Readiness, ReloadResult, SinkStatus } from "./daemon/face.ts";
+import { tellOfIntake } from "./daemon/intake-log.ts";
 import { createParts, openJournal, type Parts, tuningOf } from "./daemon/parts.ts";
 import { orphanNotes, readinessOf } from "./daemon/readiness.ts";
 import { restartOnly } from "./daemon/settings-change.ts";
@@ -74,6 +75,7 @@ export class Daemon implements DaemonFace {
     this.#read = read;
     this.#settings = settings;
     this.#parts = createParts(journal, settings, this.clock, log, () => this.#settings.limits);
+    tellOfIntake(journal, log);
     this.#stopTrimming = retainStreams(() => this.#assembly, journal, this.clock, log);
   }
 
@@ -139,6 +141,7 @@ export class Daemon implements DaemonFace {
       const { added, changed, removed } = await this.#takeOver(read.plan, read.settings);
       const notes = [...restartOnly(this.#settings, read.settings), ...orphanNotes(this.journal)];
       const warnings = read.warnings.map(formatProblem);
+      for (const at of warnings) this.log.warn({ at }, "configuration");
       const { log, limits } = read.settings;
       this.#settings = { ...this.#settings, limits, log: { ...this.#settings.log, level: log.level } };
       this.log.setLevel(log.level);

@@ -62,11 +62,28 @@ export function unreadable(error: unknown): string {
   return `can't be read (${code || "unknown error"})`;
 }
 
-/** Null where a file can't be used at all, so that what follows from the others would mislead. */
+/** Null where a file can't be used at all, or none holds anything, so that what follows from the others would mislead. */
 export function readFiles(files: readonly string[], problems: Problems): Merged | null {
   const read = files.map((file) => readFile(file, problems));
   const whole = read.filter((file) => file !== null);
-  return whole.length === files.length && files.length > 0 ? merge(whole, problems) : null;
+  if (whole.length !== files.length || files.length === 0 || !holdAny(whole, problems)) return null;
+  return merge(whole, problems);
+}
+
+/**
+ * A file of which nothing is left (a write that a full disk cut off, an editor between two steps) isn't taken for the
+ * wish to have nothing: a reload would remove everything. One among others may be.
+ */
+function holdAny(files: readonly SourceFile[], problems: Problems): boolean {
+  const empty = files.filter(({ value }) => Object.keys(value).length === 0);
+  for (const { file } of empty) {
+    const place = { file, line: 1, column: 1 };
+    if (empty.length < files.length)
+      problems.warn(place, "the file is empty", "remove it if it is meant to be");
+    else
+      problems.error(place, "the file is empty", "write sources, sinks and routes, or start with leat init");
+  }
+  return empty.length < files.length;
 }
 
 function readFile(file: string, problems: Problems): SourceFile | null {

@@ -25,7 +25,7 @@ test("/readyz says 200 with nothing degraded, and HEAD will do", async (t) => {
 });
 
 test("below the disk's watermark sources are told to come back, /readyz says why, and the process stays up", async (t) => {
-  const { url, admin } = await startForTest(t, YAML, { watermark: "{ share: 100%, size: 1000TiB }" });
+  const { url, admin, logged } = await startForTest(t, YAML, { watermark: "{ share: 100%, size: 1000TiB }" });
   const reasons = await waitFor("intake to stop", async () => {
     const { status, json } = await getJson(`${admin}/readyz`);
     return status === 503 && (json.reasons as string[]);
@@ -38,6 +38,9 @@ test("below the disk's watermark sources are told to come back, /readyz says why
   const text = await (await fetch(`${admin}/metrics`)).text();
   assert.match(text, /^leat_ready 0$/m);
   assert.match(text, /^leat_intake_open 0$/m);
+  assert.ok(
+    logged.some(({ level, msg }) => level === "warn" && String(msg).startsWith("no event is taken in")),
+  );
 });
 
 test("an open breaker is a degraded part, not a reason to be sent nothing", async (t) => {

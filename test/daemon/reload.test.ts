@@ -156,6 +156,11 @@ routes: ${routes}
   const running = await startForTest(t, yaml("{ all: { from: in, to: out } }"));
   const { url, admin, daemon } = running;
   for (const n of [1, 2]) await postJson(`${url}/in`, { n });
+  // What is in flight at a purge ends as it ends and isn't in its answer: both must have got to their long wait.
+  await waitFor("both to wait for their retry", () => {
+    const counts = daemon.journal.ledger.subscription("all/out")?.counts()[0]?.counts;
+    return counts?.retrying === 2;
+  });
   running.writeConfig(yaml("{}"));
   const result = await daemon.reload();
   assert.ok(result.ok);
@@ -310,4 +315,25 @@ test("files replaced by rename are read anew: an editor's, and Kubernetes' switc
   renameSync(join(conf, "v2/leat.yaml.new"), join(conf, "v2/leat.yaml"));
   assert.ok((await daemon.reload()).ok);
   assert.equal((await postJson(`${daemon.url}/three`, {})).status, 200);
+});
+
+test("a file of which nothing is left isn't taken for the wish to have nothing", async (t) => {
+  const yaml = "sources: { in: { type: webhook, path: /in, verify: { type: none } } }\n";
+  const { url, daemon, file } = await startForTest(t, yaml);
+  for (const text of ["", "\n", "# all of it gone\n"]) {
+    writeFileSync(file, text);
+    const result = await daemon.reload();
+    assert.ok(!result.ok);
+    assert.match(result.problems.join("\n"), /the file is empty; /);
+  }
+  assert.equal((await postJson(`${url}/in`, {})).status, 200);
+});
+
+test("a reload's warnings are logged", async (t) => {
+  const yaml = "sources: { in: { type: webhook, path: /in, verify: { type: none } } }\n";
+  const { daemon, logged, writeConfig } = await startForTest(t, yaml);
+  writeConfig(`${yaml}sinks: { spare: { type: stdout } }\n`);
+  assert.ok((await daemon.reload()).ok);
+  const warned = logged.filter(({ level, msg }) => level === "warn" && msg === "configuration");
+  assert.ok(warned.some(({ at }) => /sinks\.spare: no route leads to this sink/.test(String(at))));
 });
