@@ -7,6 +7,7 @@ import type { Awaitable } from "./gather.ts";
 import { evaluateIsolated } from "./isolation.ts";
 import { refuseMarks } from "./marks.ts";
 import { weightOf } from "./parcel.ts";
+import { parsePath, readPath } from "./path.ts";
 import type { Json } from "./plain.ts";
 import { compileProgram, type Program } from "./program.ts";
 import { compileShortcut, type Shortcut, UNSURE } from "./shortcut.ts";
@@ -28,12 +29,24 @@ const MAX_OVERRUNS = 3;
 /** Bytes of an event beyond which a single step of JSONata, which can't be interrupted, could be noticed by others. */
 const MAIN_BYTES = 64 * 1024;
 
+/** A header's name has dashes, which JSONata takes for minus; where such a path is all there is, there is no doubt. */
+const HEADER_PATH = /^\s*(cause\.)*headers(_base64)?\.[\w-]+\s*$/;
+
 /**
- * Compiles JSONata.
+ * Compiles JSONata, or a header's path as `match` has it.
  * @throws ExpressionSyntaxError (a LeatError of kind `configuration`, with an offset), or LeatError `path_reserved`.
  */
 export function compileExpression(source: string): Expression {
-  return new CompiledExpression(compileProgram(source));
+  return HEADER_PATH.test(source) ? headerPath(source) : new CompiledExpression(compileProgram(source));
+}
+
+function headerPath(source: string): Expression {
+  const path = parsePath(source.trim());
+  return {
+    source,
+    evaluate: (scope) => readPath(scope, path) as Json | undefined,
+    misses: (scope) => readPath(scope, path) === undefined,
+  };
 }
 
 class CompiledExpression implements Expression {

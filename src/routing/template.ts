@@ -4,7 +4,6 @@ import type { Transform } from "../plan.ts";
 import { EvaluationError } from "./evaluation-error.ts";
 import { compileExpression, type Expression } from "./expression.ts";
 import { type Awaitable, chain, gather, mend } from "./gather.ts";
-import { parsePath, readPath } from "./path.ts";
 import type { Json } from "./plain.ts";
 
 /** A template or an expression that failed on an event: what it says, where it stands, and why. */
@@ -168,22 +167,13 @@ function endOfText(source: string, start: number): number {
   return -1;
 }
 
-/** A header's name has dashes, which JSONata takes for minus; alone in a `{{ }}` there is no doubt. */
-const HEADER_PATH = /^(cause\.)*headers(_base64)?\.[\w-]+$/;
-
 function compileInner(expression: string, source: string): Expression {
   if (expression === "") {
     throw new LeatError("configuration", "template_syntax", `an empty \`{{ }}\` in \`${source}\``, {
       hint: "Put a path or an expression in, such as {{ body.id }}.",
     });
   }
-  if (!HEADER_PATH.test(expression)) return compileExpression(expression);
-  const path = parsePath(expression);
-  return {
-    source: expression,
-    evaluate: (scope) => readPath(scope, path) as Json | undefined,
-    misses: (scope) => readPath(scope, path) === undefined,
-  };
+  return compileExpression(expression);
 }
 
 // ----------------------------------------------------------------------------------------------------------- transforms

@@ -130,6 +130,16 @@ test("a body that isn't JSON where one is wanted fails with what is wrong with i
   assert.equal(compileExpression('type = "x"').evaluate(scope), false);
 });
 
+test("a header's path is read as `match` reads it, dashes and all", () => {
+  const scope = eventView(event({ headers: [["X-Request-Id", "r1"]] }), "auto");
+  for (const source of ["headers.x-request-id", "headers.X-Request-Id", " headers.x-request-id "]) {
+    assert.equal(compileExpression(source).evaluate(scope), "r1");
+  }
+  const absent = compileExpression("headers.x-other");
+  assert.equal(absent.evaluate(scope), undefined);
+  assert.ok(absent.misses(scope));
+});
+
 test("no error quotes the event, nor does a cause of it", async () => {
   const secret = "cardnumber4111";
   const scopes = [
