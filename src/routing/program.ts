@@ -18,6 +18,7 @@ import { type Builtin, isFunction, type NativeFunction } from "./native-function
 import { reservedSegment, reservedSegmentError } from "./path.ts";
 import { type Json, plain } from "./plain.ts";
 import { compileRegularExpression, Re2Engine } from "./regular-expression.ts";
+import { plainPath } from "./shortcut.ts";
 import { type Node, walk } from "./syntax.ts";
 
 /** Calls and constructors inside each other. */
@@ -123,6 +124,12 @@ function check(ast: Node, source: string): void {
     if (node.type === "name" && reservedSegment([String(node.value)]) !== undefined) {
       throw reservedSegmentError(String(node.value), source);
     }
+    if (node.type === "binary" && node.value === "-" && node.lhs !== undefined && isHeader(node.lhs)) {
+      // A header is a text, of which nothing can be taken away: its name has a dash.
+      const at = { position: node.position, token: "-" };
+      const hint = "Put a header's name that has dashes in backticks: headers.`x-request-id`.";
+      throw new ExpressionSyntaxError("a header minus something has no value", source, at, hint);
+    }
     if (node.type === "regex" && node.value instanceof RegExp) {
       try {
         compileRegularExpression(node.value);
@@ -134,6 +141,12 @@ function check(ast: Node, source: string): void {
     }
     return true;
   });
+}
+
+function isHeader(node: Node): boolean {
+  const names = plainPath(node) ?? [];
+  const field = names.find((name) => name !== "cause");
+  return field === "headers" && names.at(-1) !== field;
 }
 
 // ------------------------------------------------------------------------------------------------------------- running

@@ -140,6 +140,23 @@ test("a header's path is read as `match` reads it, dashes and all", () => {
   assert.ok(absent.misses(scope));
 });
 
+test("a header's dash that JSONata would take for minus is an error with the remedy", () => {
+  for (const source of [
+    'headers.x-id & "/" & body.id',
+    "$exists(cause.headers.x-request-id)",
+    "$.headers.a-1",
+  ]) {
+    assert.throws(
+      () => compileExpression(source),
+      (error) =>
+        error instanceof ExpressionSyntaxError && /backticks/.test(error.hint ?? "") && error.offset !== null,
+    );
+  }
+  const scope = eventView(event({ headers: [["x-id", "7"]] }), "auto");
+  assert.equal(compileExpression('headers.`x-id` = "7"').evaluate(scope), true);
+  assert.doesNotThrow(() => compileExpression("$number(headers.n) - 1 + body.headers.n - 1"));
+});
+
 test("no error quotes the event, nor does a cause of it", async () => {
   const secret = "cardnumber4111";
   const scopes = [
