@@ -4,7 +4,8 @@ import type { Event, NewEvent } from "../event.ts";
 import type { Lease, Settlement } from "../journal/journal.ts";
 import { raiseDead } from "./raise.ts";
 import type { Prepared, StreamTarget } from "./target.ts";
-import { defect, tooManyHops, unprepared, type WorkerTools } from "./worker.ts";
+import { defect, isForNow, tooManyHops, unprepared } from "./unprepared.ts";
+import type { WorkerTools } from "./worker.ts";
 
 type RouteOutcome = Extract<Settlement, { outcome: "streamed" }>["routes"][number];
 
@@ -57,7 +58,10 @@ export function renderFrames(
   }
 }
 
-/** What each of these routes makes of the event; no promise where a route needs none. */
+/**
+ * What each of these routes makes of the event; no promise where a route needs none. A rejection says nothing of the
+ * event, which is to be prepared again later.
+ */
 export function prepareRoutes(
   { event, cause, routes }: Pick<Lease, "event" | "cause" | "routes">,
   target: StreamTarget,
@@ -66,11 +70,17 @@ export function prepareRoutes(
     const prepare = target.routes.get(route);
     if (prepare === undefined) return { result: "filtered", reason: "removed" };
     try {
-      return prepare(event, cause);
+      const prepared = prepare(event, cause);
+      return prepared instanceof Promise ? prepared.catch(asDefect) : prepared;
     } catch (error) {
-      return defect(error);
+      return isForNow(error) ? Promise.reject(error) : defect(error);
     }
   });
+}
+
+function asDefect(error: unknown): Prepared {
+  if (isForNow(error)) throw error;
+  return defect(error);
 }
 
 /** What a route made of an event, as the stream's readers get it, or why they can't. Counts nothing. */

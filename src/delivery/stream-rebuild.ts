@@ -12,7 +12,7 @@ import type { Seq } from "../event.ts";
 import type { Reread, StreamIndex, Subscription } from "../journal/journal.ts";
 import { frameOf, prepareRoutes } from "./frames.ts";
 import type { StreamTarget } from "./target.ts";
-import { defect, type WorkerTools } from "./worker.ts";
+import type { WorkerTools } from "./worker.ts";
 
 /** Preparing holds up everything else at most so long at a time. */
 const STRETCH_MS = 5;
@@ -119,8 +119,7 @@ export class StreamRebuild {
 
   async #frames(delivery: Reread["deliveries"][number]): Promise<StreamFrame[]> {
     const target = this.#target();
-    const prepared = prepareRoutes(delivery, target).map((each) => Promise.resolve(each).catch(defect));
-    return (await Promise.all(prepared)).flatMap((each) => {
+    return (await Promise.all(prepareRoutes(delivery, target))).flatMap((each) => {
       const made = each.result === "filtered" ? null : frameOf(delivery.event, each, target);
       return made === null || "error" in made ? [] : [made];
     });

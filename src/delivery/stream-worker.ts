@@ -13,7 +13,8 @@ import { Flights } from "./flights.ts";
 import { prepareRoutes, type Rendered, renderFrames } from "./frames.ts";
 import { StreamRebuild } from "./stream-rebuild.ts";
 import type { Prepared, StreamTarget } from "./target.ts";
-import { defect, type WorkerTools } from "./worker.ts";
+import { PREPARE_AGAIN_MS } from "./unprepared.ts";
+import type { WorkerTools } from "./worker.ts";
 
 /** A lease on its way; `rendered` is null while a route still awaits something. */
 interface Flight {
@@ -146,8 +147,20 @@ export class StreamWorker {
       flight.rendered = renderFrames(flight, prepared as Prepared[], this.#tools);
       return;
     }
-    void Promise.all(prepared.map((each) => Promise.resolve(each).catch(defect))).then((all) => {
-      flight.rendered = renderFrames(flight, all, this.#tools);
+    Promise.all(prepared).then(
+      (all) => {
+        flight.rendered = renderFrames(flight, all, this.#tools);
+        this.#publish();
+      },
+      () => this.#renderLater(flight),
+    );
+  }
+
+  /** Those behind it wait with it: a stream goes by seq. */
+  #renderLater(flight: Flight): void {
+    this.#tools.clock.after(PREPARE_AGAIN_MS, () => {
+      if (this.#aborted) return;
+      this.#render(flight);
       this.#publish();
     });
   }

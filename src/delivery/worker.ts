@@ -5,10 +5,11 @@
  * dead with the reason, what the sink reports is judged, and a sink's defect counts as a failed attempt. A lease keeps
  * the target and the gate it began with until its end, whatever a reload puts in their place.
  *
- * A lease's life: begun → prepared (perhaps awaited) → attempted → ended by one `settle` or `release`.
+ * A lease's life: begun → prepared (perhaps awaited) → attempted → ended by one `settle` or `release`. What can't be
+ * prepared for now (nothing that the event has to do with) is released after a moment, and leased again.
  */
 import type { Message, Report } from "../component.ts";
-import { MAX_HOPS, type NewEvent } from "../event.ts";
+import type { NewEvent } from "../event.ts";
 import type { AttemptRecord, Lease, Settlement, Subscription } from "../journal/journal.ts";
 import type { Chance, Clock, Logger } from "../ports.ts";
 import { Attempt } from "./attempt.ts";
@@ -18,6 +19,7 @@ import type { Entrant, Gate, Seat } from "./gate.ts";
 import { raiseBreaker, raiseDead, raiseReply } from "./raise.ts";
 import { judge } from "./retry.ts";
 import type { DeliveryObserver, Prepared, PushedTarget } from "./target.ts";
+import { defect, isForNow, PREPARE_AGAIN_MS, tooManyHops, unprepared } from "./unprepared.ts";
 
 /** What all workers share. */
 export interface WorkerTools {
@@ -35,6 +37,8 @@ interface Flight {
   readonly gate: Gate;
   readonly probe: boolean;
   attempt: Attempt | null;
+  /** Settled or handed back; what `prepare` yields later comes too late. */
+  ended: boolean;
 }
 
 export class Worker implements Entrant {
@@ -43,7 +47,6 @@ export class Worker implements Entrant {
   #target: PushedTarget;
   #gate: Gate;
   #seat: Seat;
-  #aborted = false;
   readonly #flights = new Flights<Flight>();
 
   constructor(subscription: Subscription, target: PushedTarget, gate: Gate, tools: WorkerTools) {
@@ -82,8 +85,10 @@ export class Worker implements Entrant {
 
   /** Ends what is under way without waiting for its receiver; it will be leased again. */
   abort(): void {
-    this.#aborted = true;
-    for (const { attempt } of this.#flights) attempt?.abort();
+    for (const flight of this.#flights) {
+      if (flight.attempt === null) this.#handBack(flight);
+      else flight.attempt.abort();
+    }
   }
 
   start(max: number): number {
@@ -101,24 +106,32 @@ export class Worker implements Entrant {
       gate: this.#gate,
       probe: this.#gate.enter(),
       attempt: null,
+      ended: false,
     };
     this.#flights.add(flight);
     let prepared: Prepared | Promise<Prepared>;
     try {
       prepared = flight.target.prepare(lease.event, lease.cause);
     } catch (error) {
-      prepared = defect(error);
+      this.#notPrepared(flight, error);
+      return;
     }
     if (!(prepared instanceof Promise)) this.#prepared(flight, prepared);
     else {
       prepared.then(
         (outcome) => this.#prepared(flight, outcome),
-        (error: unknown) => this.#prepared(flight, defect(error)),
+        (error: unknown) => this.#notPrepared(flight, error),
       );
     }
   }
 
+  #notPrepared(flight: Flight, error: unknown): void {
+    if (!isForNow(error)) this.#prepared(flight, defect(error));
+    else this.#tools.clock.after(PREPARE_AGAIN_MS, () => this.#handBack(flight));
+  }
+
   #prepared(flight: Flight, prepared: Prepared): void {
+    if (flight.ended) return;
     const { lease, target } = flight;
     if (prepared.result === "filtered") {
       this.#tools.observer.filtered(target.route, target.sinkName, prepared.reason);
@@ -128,7 +141,6 @@ export class Worker implements Entrant {
     else {
       const loop = tooManyHops(lease);
       if (loop !== null) this.#hopeless(flight, loop);
-      else if (this.#aborted) this.#handBack(flight);
       else this.#attempt(flight, prepared);
     }
   }
@@ -244,11 +256,13 @@ export class Worker implements Entrant {
   }
 
   #handBack(flight: Flight): void {
+    if (flight.ended) return;
     this.subscription.release(flight.lease);
     this.#land(flight, false);
   }
 
   #land(flight: Flight, attempted: boolean): void {
+    flight.ended = true;
     // The lease's end may have freed its key, or a place among the subscription's leases.
     this.#seat.wake();
     flight.gate.exit(flight.probe, attempted);
@@ -257,31 +271,6 @@ export class Worker implements Entrant {
 }
 
 const some = (raises: readonly NewEvent[]) => (raises.length === 0 ? {} : { raises });
-
-/** A throw where none is allowed: the event is dead with it, and the loop goes on. */
-export function defect(error: unknown): Prepared {
-  return { result: "dead", error: "internal", expression: "", path: "", message: String(error) };
-}
-
-/** An expression's failure as a dead letter shows it: what, where, why. */
-export function unprepared(dead: Extract<Prepared, { result: "dead" }>): {
-  readonly error: string;
-  readonly message: string;
-} {
-  const where = [dead.path, dead.expression].filter((part) => part !== "").join(": ");
-  return { error: dead.error, message: where === "" ? dead.message : `${where}: ${dead.message}` };
-}
-
-/** Two Leats that feed each other would do so for ever. */
-export function tooManyHops({
-  event: { hops },
-}: Pick<Lease, "event">): { readonly error: string; readonly message: string } | null {
-  if (hops <= MAX_HOPS) return null;
-  return {
-    error: "hops",
-    message: `it has come through ${hops} Leats, more than ${MAX_HOPS}: is there a loop?`,
-  };
-}
 
 function recordOf(report: Report, outcome: AttemptRecord["outcome"], at: number, ms: number): AttemptRecord {
   const failed = report.result !== "delivered";

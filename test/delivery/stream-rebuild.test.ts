@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type { StreamTarget } from "../../src/delivery/target.ts";
+import { LeatError } from "../../src/errors.ts";
 import type { Event, Seq } from "../../src/event.ts";
 import type { Reread } from "../../src/journal/journal.ts";
 import { openStreamIndex } from "../../src/journal/sqlite/stream-index.ts";
@@ -30,6 +31,8 @@ async function setUp(t: TestContext, oldest: Seq) {
     }));
     return { deliveries, from, through };
   };
+  // No thread for it at first: it is missing from no index for that.
+  let tries = 0;
   const stream: StreamTarget = {
     stream: "live",
     sink: {
@@ -42,6 +45,9 @@ async function setUp(t: TestContext, oldest: Seq) {
       [
         "live",
         (event) => {
+          if (event.seq === 5 && tries++ === 0) {
+            throw new LeatError("unavailable", "expressions_stopped", "there is no thread for it");
+          }
           if (event.seq % 10 === 0) throw new Error("a defect");
           return { result: "message", body: event.body, contentType: null, fields: { channel: "a" } };
         },

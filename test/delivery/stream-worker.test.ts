@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { StreamFrame, StreamSink } from "../../src/component.ts";
 import type { Prepare, StreamTarget } from "../../src/delivery/target.ts";
+import { LeatError } from "../../src/errors.ts";
 import type { Seq } from "../../src/event.ts";
 import type { StreamIndex } from "../../src/journal/journal.ts";
 import { waitFor } from "../wait-for.ts";
@@ -96,6 +97,27 @@ test("publishes strictly by seq, whatever a transform awaits, and the frames of 
     sink.published,
     seqs.map((seq) => ({ seq, channels: ["fast", "slow"] })),
   );
+});
+
+test("what can't be prepared for now is prepared again, and what comes after it waits", async (t) => {
+  let tries = 0;
+  const { ledger, subscription, sink, works, stream } = setUp({
+    r: {
+      prepare(event) {
+        if (event.id !== "late" || tries++ > 0) return toChannel("c")(event, null);
+        throw new LeatError("unavailable", "expressions_stopped", "there is no thread for it");
+      },
+    },
+  });
+  t.after(() => works.stop(0));
+  await works.apply([], [stream]);
+  const seqs = ["late", "b"].map((id) => ledger.append(newEvent({ id })).seq);
+  await waitFor("both", () => subscription.owed === 0);
+  assert.deepEqual(
+    sink.published,
+    seqs.map((seq) => ({ seq, channels: ["c"] })),
+  );
+  assert.equal(tries, 2);
 });
 
 test("readers get it before the index has it, and the lease is settled only afterwards", async (t) => {

@@ -1,9 +1,21 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Report } from "../../src/component.ts";
-import { noObserver, type Prepare } from "../../src/delivery/target.ts";
+import { noObserver, type Prepare, type Prepared } from "../../src/delivery/target.ts";
+import { LeatError } from "../../src/errors.ts";
 import { waitFor } from "../wait-for.ts";
-import { DELIVERED, delivery, newEvent, POLICY, REFUSED, SOON, status, TestSink, target } from "./kit.ts";
+import {
+  DELIVERED,
+  delivery,
+  newEvent,
+  POLICY,
+  passing,
+  REFUSED,
+  SOON,
+  status,
+  TestSink,
+  target,
+} from "./kit.ts";
 import { MemoryLedger } from "./memory-ledger.ts";
 
 const json = (body: Uint8Array) => JSON.parse(Buffer.from(body).toString());
@@ -121,6 +133,56 @@ test("a poison event among good ones is dead with the reason, whether prepare sa
       ["internal", "TypeError: a late defect", null],
     ],
   );
+});
+
+test("what can't be prepared for now is no outcome of the event: it is leased again", async (t) => {
+  const ledger = new MemoryLedger();
+  const subscription = ledger.subscribe({ name: "r/s" });
+  const sink = new TestSink();
+  const failed = new Set<string>();
+  const prepare: Prepare = (event) => {
+    if (failed.has(event.id)) return passing(event, null);
+    failed.add(event.id);
+    const error = new LeatError("unavailable", "expressions_stopped", "there is no thread for it");
+    if (event.id === "throws") throw error;
+    return Promise.reject(error);
+  };
+  const works = delivery(ledger);
+  t.after(() => works.stop(0));
+  await works.apply([target("r/s", sink, { prepare })], []);
+  for (const id of ["throws", "rejects"]) ledger.append(newEvent({ id }));
+
+  await waitFor("both", () => subscription.owed === 0);
+  assert.equal(subscription.released.length, 2);
+  assert.deepEqual(
+    sink.messages.map(({ event, attempt }) => [event.id, attempt]),
+    [
+      ["throws", 1],
+      ["rejects", 1],
+    ],
+  );
+});
+
+test("stopping waits for no expression: what is being prepared is handed back, whatever it yields later", async () => {
+  const ledger = new MemoryLedger();
+  const subscription = ledger.subscribe({ name: "r/s" });
+  const sink = new TestSink();
+  const prepared = Promise.withResolvers<Prepared>();
+  let begun = false;
+  const prepare: Prepare = () => {
+    begun = true;
+    return prepared.promise;
+  };
+  const works = delivery(ledger);
+  await works.apply([target("r/s", sink, { prepare })], []);
+  const event = ledger.append(newEvent());
+  await waitFor("the expression", () => begun);
+  await works.stop(0);
+  assert.deepEqual(subscription.released, [event.seq]);
+  prepared.resolve(passing(event, null));
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(sink.messages.length, 0);
+  assert.equal(subscription.owed, 1);
 });
 
 test("a sink that throws, rejects or never settles has failed, and the loop goes on", async (t) => {
