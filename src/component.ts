@@ -186,6 +186,12 @@ export interface SinkHost {
   readonly log: Logger;
 }
 
+/** What a pushed sink is given. */
+export interface PushedSinkHost extends SinkHost {
+  /** Bytes to keep of an answer that was a failure, or a success (`limits`); they may change at a reload. */
+  readonly answerBytes: { readonly failure: number; readonly success: number };
+}
+
 /** A pushed sink owes every event a delivery. */
 export interface PushedSink {
   start(): Promise<void>;
@@ -212,7 +218,7 @@ export interface PushedSinkType<C = unknown> {
   readonly templates: readonly string[];
   /** Whether the sink can be a source too (`reply: true`). */
   givesBack(config: C): boolean;
-  create(config: C, host: SinkHost): PushedSink;
+  create(config: C, host: PushedSinkHost): PushedSink;
 }
 
 /** One frame of a stream: what one route yields for one channel of one event. */

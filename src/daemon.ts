@@ -95,7 +95,11 @@ export class Daemon implements DaemonFace {
   /** From the whole that runs (at the start: none) to the one that `plan` describes. Up to the swap it may still fail. */
   async #takeOver(plan: Plan, settings: Settings): Promise<Difference> {
     const { hosts, delivery, listener } = this.#parts;
-    const after = assemble(plan, this.#assembly, { ...this, hostOf: hosts.sourceHost });
+    const after = assemble(plan, this.#assembly, {
+      ...this,
+      hostOf: hosts.sourceHost,
+      answerBytes: hosts.answerBytes,
+    });
     const changes = difference(this.#assembly, after);
     const targets = compileTargets(after, settings.limits, this.log);
     await placeStreams(after, this.journal);

@@ -12,6 +12,7 @@ const WORDS = [
   "errors.ts",
   "ports.ts",
   "plan.ts",
+  "prepared.ts",
   "component.ts",
   "pattern.ts",
   "version.ts",

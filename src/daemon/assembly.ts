@@ -7,6 +7,7 @@ import {
   type HttpEndpoint,
   hasEndpoint,
   type PushedSink,
+  type PushedSinkHost,
   type PushedSinkType,
   type SinkType,
   type Source,
@@ -42,6 +43,7 @@ export interface AssemblyParts {
   readonly clock: Clock;
   readonly log: Logger;
   hostOf(plan: SourcePlan): SourceHost;
+  answerBytes(this: void): PushedSinkHost["answerBytes"];
 }
 
 const EMPTY_PLAN = { sources: [], sinks: [], routes: [] } as const;
@@ -75,12 +77,20 @@ function makeSource(plan: SourcePlan, parts: AssemblyParts): Source {
   return type.create(plan.config, parts.hostOf(plan));
 }
 
-function makeSink(plan: SinkPlan, { journal, clock, log }: AssemblyParts): BuiltSink {
+function makeSink(plan: SinkPlan, { journal, clock, log, answerBytes }: AssemblyParts): BuiltSink {
   const { name } = plan;
   const type: SinkType | undefined = sinkTypes.find((one) => one.type === plan.type);
   if (type === undefined) throw unknownType("sink", plan);
   const host = { name, clock, log: log.child({ sink: name }) };
-  if (isPushed(type)) return { kind: "pushed", plan, component: type.create(plan.config, host) };
+  if (isPushed(type)) {
+    const pushedHost = {
+      ...host,
+      get answerBytes() {
+        return answerBytes();
+      },
+    };
+    return { kind: "pushed", plan, component: type.create(plan.config, pushedHost) };
+  }
   return { kind: "stream", plan, component: type.create(plan.config, streamHost(host, journal)) };
 }
 

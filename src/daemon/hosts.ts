@@ -1,5 +1,5 @@
 /** Makes the hosts of sources: what they share is the journal, the refusals and the counting. */
-import type { SourceHost } from "../component.ts";
+import type { PushedSinkHost, SourceHost } from "../component.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { Limits, SourcePlan } from "../plan.ts";
 import type { Clock, Logger } from "../ports.ts";
@@ -10,6 +10,7 @@ import { createSourceHost, type IntakeCounter } from "./source-host.ts";
 
 export interface Hosts {
   sourceHost(this: void, plan: SourcePlan): SourceHost;
+  answerBytes(this: void): PushedSinkHost["answerBytes"];
 }
 
 export interface HostsOptions {
@@ -25,6 +26,10 @@ export function createHosts({ journal, clock, log, counter, limits }: HostsOptio
   const { history } = journal;
   const refusals = createRefusals({ history, raise, clock, counter });
   return {
+    answerBytes() {
+      const { answerFailureBytes: failure, answerSuccessBytes: success } = limits();
+      return { failure, success };
+    },
     sourceHost(plan) {
       const ownLog = log.child({ source: plan.name });
       const naming = compileNaming(plan, clock, ownLog);

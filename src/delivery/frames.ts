@@ -2,8 +2,9 @@
 import type { StreamFrame } from "../component.ts";
 import type { Event, NewEvent } from "../event.ts";
 import type { Lease, Settlement } from "../journal/journal.ts";
+import type { Prepared } from "../prepared.ts";
 import { raiseDead } from "./raise.ts";
-import type { Prepared, StreamTarget } from "./target.ts";
+import type { StreamTarget } from "./target.ts";
 import { defect, isForNow, tooManyHops, unprepared } from "./unprepared.ts";
 import type { WorkerTools } from "./worker.ts";
 

@@ -9,10 +9,11 @@
  * An index that lacks what was settled is first made whole (stream-rebuild.ts): it is written in seq order too.
  */
 import type { Lease, Settlement, StreamIndex, Subscription } from "../journal/journal.ts";
+import type { Prepared } from "../prepared.ts";
 import { Flights } from "./flights.ts";
 import { prepareRoutes, type Rendered, renderFrames } from "./frames.ts";
 import { StreamRebuild } from "./stream-rebuild.ts";
-import type { Prepared, StreamTarget } from "./target.ts";
+import type { StreamTarget } from "./target.ts";
 import { PREPARE_AGAIN_MS } from "./unprepared.ts";
 import type { WorkerTools } from "./worker.ts";
 

@@ -1,27 +1,7 @@
 /** What delivery is given to work with: for each subscription a way to prepare its messages and a sink to hand them to. */
 import type { PushedSink, StreamSink } from "../component.ts";
-import type { Event } from "../event.ts";
 import type { SinkPolicy } from "../plan.ts";
-
-/** What a route makes of one event for one target: not for it, a message, or an expression that can't be evaluated. */
-export type Prepared =
-  | { readonly result: "filtered"; readonly reason: string }
-  | {
-      readonly result: "message";
-      readonly body: Uint8Array;
-      readonly contentType: string | null;
-      readonly fields: Readonly<Record<string, string>>;
-    }
-  | {
-      readonly result: "dead";
-      readonly error: string;
-      readonly expression: string;
-      readonly path: string;
-      readonly message: string;
-    };
-
-/** Called anew for every attempt (J8). Without a promise where nothing had to be awaited: that path is the hot one. */
-export type Prepare = (event: Event, cause: Event | null) => Prepared | Promise<Prepared>;
+import type { Prepare } from "../prepared.ts";
 
 /** One pushed subscription: what a route's `to` names. */
 export interface PushedTarget {

@@ -2,7 +2,7 @@
 import { LeatError } from "../errors.ts";
 import { MAX_HOPS } from "../event.ts";
 import type { Lease } from "../journal/journal.ts";
-import type { Prepared } from "./target.ts";
+import type { Prepared } from "../prepared.ts";
 
 /** How long what can't be prepared now is left alone. */
 export const PREPARE_AGAIN_MS = 1_000;

@@ -12,13 +12,14 @@ import type { Message, Report } from "../component.ts";
 import type { NewEvent } from "../event.ts";
 import type { AttemptRecord, Lease, Settlement, Subscription } from "../journal/journal.ts";
 import type { Chance, Clock, Logger } from "../ports.ts";
+import type { Prepared } from "../prepared.ts";
 import { Attempt } from "./attempt.ts";
 import type { ClockSteps } from "./clock-steps.ts";
 import { Flights } from "./flights.ts";
 import type { Entrant, Gate, Seat } from "./gate.ts";
 import { raiseBreaker, raiseDead, raiseReply } from "./raise.ts";
 import { judge } from "./retry.ts";
-import type { DeliveryObserver, Prepared, PushedTarget } from "./target.ts";
+import type { DeliveryObserver, PushedTarget } from "./target.ts";
 import { defect, isForNow, PREPARE_AGAIN_MS, tooManyHops, unprepared } from "./unprepared.ts";
 
 /** What all workers share. */

@@ -2,6 +2,7 @@
 import { LeatError } from "../errors.ts";
 import { type Event, MAX_HOPS } from "../event.ts";
 import type { Decode, RoutePlan, TargetPlan } from "../plan.ts";
+import type { FilterReason, Prepare, Prepared } from "../prepared.ts";
 import { compileExpression, type Expression } from "./expression.ts";
 import { type Awaitable, chain, gather, mend } from "./gather.ts";
 import { compileMatch, type Matcher } from "./match.ts";
@@ -9,36 +10,8 @@ import { hasFiniteNumbers, type Json } from "./plain.ts";
 import { compileTemplate, compileTransform, RenderError, type Template } from "./template.ts";
 import { contentTypeOf, type EventView, eventView } from "./view.ts";
 
-export type FilterReason = "source" | "match" | "where" | "absent_path";
-
-export type Prepared =
-  | { readonly result: "filtered"; readonly reason: FilterReason }
-  | {
-      readonly result: "message";
-      /** The event's own bytes, or the JSON of what the transform made. */
-      readonly body: Uint8Array;
-      readonly contentType: string | null;
-      /** The target's template fields, rendered. */
-      readonly fields: Readonly<Record<string, string>>;
-    }
-  | {
-      readonly result: "dead";
-      /** Lower snake case: `expression`, `timeout`, `limit`, `memory`, `result`, `nothing`, `not_scalar`, `hops`. */
-      readonly error: string;
-      readonly expression: string;
-      /** Where it stands: `where`, `transform.user.id`, `channel`. */
-      readonly path: string;
-      readonly message: string;
-    };
-
 export interface CompiledTarget {
-  /**
-   * What one attempt sends, evaluated anew from the event (J8): at once where nothing needs JSONata, else as a promise.
-   * Neither throws for what an event can cause; while Leat stops they may with a LeatError of kind `unavailable`, which
-   * is no outcome: the lease goes back. `cause` is the delivered event that this one answers, null where it
-   * has none.
-   */
-  prepare(event: Event, cause: Event | null): Awaitable<Prepared>;
+  readonly prepare: Prepare;
 }
 
 export interface TargetWatch {
@@ -61,12 +34,12 @@ export function compileRoute(
   return new RouteToTarget(route, target, decodeOf, watch);
 }
 
-const FILTERED: Readonly<Record<FilterReason, Prepared>> = {
+const FILTERED = {
   source: { result: "filtered", reason: "source" },
   match: { result: "filtered", reason: "match" },
   where: { result: "filtered", reason: "where" },
   absent_path: { result: "filtered", reason: "absent_path" },
-};
+} as const satisfies Partial<Record<FilterReason, Prepared>>;
 
 class RouteToTarget implements CompiledTarget {
   readonly #name: string;

@@ -1,16 +1,12 @@
 /** What the tests of delivery share: events, policies, targets, and a delivery on a ledger in memory. */
 import type { Message, PushedSink, Report } from "../../src/component.ts";
 import { Delivery } from "../../src/delivery/delivery.ts";
-import {
-  type DeliveryObserver,
-  noObserver,
-  type Prepare,
-  type PushedTarget,
-} from "../../src/delivery/target.ts";
+import { type DeliveryObserver, noObserver, type PushedTarget } from "../../src/delivery/target.ts";
 import { type NewEvent, NO_HEADERS } from "../../src/event.ts";
 import type { StreamIndex } from "../../src/journal/journal.ts";
 import type { RetryPolicy, SinkPolicy } from "../../src/plan.ts";
 import { type Clock, type Logger, systemChance, systemClock } from "../../src/ports.ts";
+import type { Prepare } from "../../src/prepared.ts";
 import type { MemoryLedger } from "./memory-ledger.ts";
 
 const MINUTE = 60_000;

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { StreamFrame, StreamSink } from "../../src/component.ts";
-import type { Prepare, StreamTarget } from "../../src/delivery/target.ts";
+import type { StreamTarget } from "../../src/delivery/target.ts";
 import { LeatError } from "../../src/errors.ts";
 import type { Seq } from "../../src/event.ts";
 import type { StreamIndex } from "../../src/journal/journal.ts";
+import type { Prepare } from "../../src/prepared.ts";
 import { waitFor } from "../wait-for.ts";
 import { delivery, newEvent, noIndex, passing } from "./kit.ts";
 import { MemoryLedger } from "./memory-ledger.ts";

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Report } from "../../src/component.ts";
-import { noObserver, type Prepare, type Prepared } from "../../src/delivery/target.ts";
+import { noObserver } from "../../src/delivery/target.ts";
 import { LeatError } from "../../src/errors.ts";
+import type { Prepare, Prepared } from "../../src/prepared.ts";
 import { waitFor } from "../wait-for.ts";
 import {
   DELIVERED,

@@ -4,8 +4,9 @@ import fc from "fast-check";
 import { LeatError } from "../../src/errors.ts";
 import type { Event } from "../../src/event.ts";
 import type { RoutePlan, TargetPlan } from "../../src/plan.ts";
+import type { Prepared } from "../../src/prepared.ts";
 import { stopIsolation } from "../../src/routing/isolation.ts";
-import { compileRoute, type Prepared, type TargetWatch } from "../../src/routing/route.ts";
+import { compileRoute, type TargetWatch } from "../../src/routing/route.ts";
 import { event } from "./events.ts";
 
 after(stopIsolation);

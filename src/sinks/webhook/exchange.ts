@@ -9,8 +9,8 @@ import type { Dispatcher } from "undici";
 import type { Reply, Report } from "../../component.ts";
 import { failureWord, isUnsendable, retryAfterMs } from "./failure.ts";
 
-/** Kept of an answer (`limits`); a reply may be as long as an event that we raise. */
-const KEPT = { failure: 1024, success: 256, reply: 64 * 1024 };
+/** Kept of an answer that becomes an event. */
+const REPLY_BYTES = 64 * 1024;
 /** Read of an answer before its socket is worth less than the reading. */
 const MOST_READ = 256 * 1024;
 const GONE = 410;
@@ -20,6 +20,8 @@ export interface ExchangeOptions {
   readonly reply: boolean;
   /** A 410 means that the sink's one address is gone. */
   readonly constantUrl: boolean;
+  /** Bytes to keep of an answer. */
+  readonly keep: { readonly failure: number; readonly success: number };
   readonly now: number;
   readonly signal: AbortSignal;
 }
@@ -127,8 +129,9 @@ export class Exchange implements Dispatcher.DispatchHandler {
   }
 
   #room(): number {
-    if (!this.#ok) return KEPT.failure;
-    return this.#options.reply ? KEPT.reply : KEPT.success;
+    const { keep, reply } = this.#options;
+    if (!this.#ok) return keep.failure;
+    return reply ? REPLY_BYTES : keep.success;
   }
 
   #answered(): void {
@@ -138,7 +141,8 @@ export class Exchange implements Dispatcher.DispatchHandler {
       this.#end(this.#refused(status, body));
       return;
     }
-    const answer = body.byteLength > KEPT.success ? Buffer.from(body.subarray(0, KEPT.success)) : body;
+    const { success } = this.#options.keep;
+    const answer = body.byteLength > success ? Buffer.from(body.subarray(0, success)) : body;
     this.#end({
       result: "delivered",
       status,
@@ -149,7 +153,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   #reply(body: Buffer): Reply {
     const contentType = this.#headers["content-type"] ?? null;
-    return { contentType, body, truncated: this.#read > KEPT.reply };
+    return { contentType, body, truncated: this.#read > REPLY_BYTES };
   }
 
   #refused(status: number, body: Buffer): Report {

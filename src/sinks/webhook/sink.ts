@@ -4,7 +4,7 @@
  * Redirects are not followed: they would take signed events to hosts that nobody configured.
  */
 import { Pool } from "undici";
-import type { Message, PushedSink, PushedSinkType, Report, SinkHost } from "../../component.ts";
+import type { Message, PushedSink, PushedSinkHost, PushedSinkType, Report } from "../../component.ts";
 import { AddressBook } from "./address.ts";
 import { type WebhookConfig, webhookSchema } from "./config.ts";
 import { createConnector } from "./connect.ts";
@@ -16,14 +16,14 @@ const KEEP_ALIVE_MOST_MS = 60_000;
 
 class WebhookSink implements PushedSink {
   readonly #config: WebhookConfig;
-  readonly #host: SinkHost;
+  readonly #host: PushedSinkHost;
   readonly #addresses: AddressBook;
   readonly #headers: RequestHeaders;
   readonly #connect: ReturnType<typeof createConnector>;
   /** By origin: the sink's own, and those that routes name in its place. */
   readonly #pools = new Map<string, Pool>();
 
-  constructor(config: WebhookConfig, host: SinkHost) {
+  constructor(config: WebhookConfig, host: PushedSinkHost) {
     this.#config = config;
     this.#host = host;
     this.#addresses = new AddressBook(config);
@@ -45,7 +45,7 @@ class WebhookSink implements PushedSink {
     }
     const { origin, path } = this.#addresses.of(message, this.#config);
     const constantUrl = this.#addresses.own?.origin === origin && this.#addresses.own.path === path;
-    const exchange = new Exchange({ reply, constantUrl, now, signal });
+    const exchange = new Exchange({ reply, constantUrl, keep: this.#host.answerBytes, now, signal });
     if (!exchange.done) this.#pool(origin).dispatch({ method, path, headers, body: message.body }, exchange);
     return exchange.report;
   }
