@@ -1,5 +1,6 @@
 /** The rows of `account`: J3 on disk. Each statement moves columns; none reads them to work out another. */
 
+import type { Counts } from "../journal.ts";
 import type { RouteSpans } from "./feeds.ts";
 import type { AccountDelta } from "./group.ts";
 import type { Row, Statement, Storage } from "./storage.ts";
@@ -11,18 +12,10 @@ export interface AccountColumns {
   readonly replays: Columns;
 }
 
-interface Columns {
-  readonly accepted: number;
-  readonly pending: number;
-  readonly retrying: number;
-  readonly filtered: number;
-  readonly delivered: number;
-  readonly dead: number;
-  readonly expired: number;
-  readonly purged: number;
-}
+type Columns = Omit<Counts, "inFlight">;
 
-const COLUMNS = [
+/** As the table has them. */
+export const ACCOUNT_COLUMNS = [
   "accepted",
   "pending",
   "retrying",
@@ -31,7 +24,7 @@ const COLUMNS = [
   "dead",
   "expired",
   "purged",
-] as const;
+] as const satisfies readonly (keyof Columns)[];
 
 export class AccountRows {
   readonly #storage: Storage;
@@ -49,7 +42,8 @@ export class AccountRows {
     this.#append = storage.prepare(
       `UPDATE account SET accepted = accepted + ?, pending = pending + ? ${where}`,
     );
-    const moves = (prefix: string) => COLUMNS.map((c) => `${prefix}${c} = ${prefix}${c} + ?`).join(", ");
+    const moves = (prefix: string) =>
+      ACCOUNT_COLUMNS.map((c) => `${prefix}${c} = ${prefix}${c} + ?`).join(", ");
     this.#move = storage.prepare(`UPDATE account SET ${moves("")} ${where}`);
     this.#moveReplay = storage.prepare(`UPDATE account SET ${moves("replay_")} ${where}`);
     this.#replayed = storage.prepare(
@@ -82,7 +76,7 @@ export class AccountRows {
   }
 
   move(subscription: number, delta: AccountDelta): void {
-    const values = COLUMNS.map((column) => delta[column]);
+    const values = ACCOUNT_COLUMNS.map((column) => delta[column]);
     const statement = delta.replay ? this.#moveReplay : this.#move;
     if (Number(statement.run(...values, subscription, delta.route).changes) > 0) return;
     // Settled under the route's former name: a pushed subscription has one account.
@@ -128,6 +122,6 @@ export class AccountRows {
 
 function columns(row: Row, prefix: string): Columns {
   return Object.fromEntries(
-    COLUMNS.map((column) => [column, Number(row[prefix + column])]),
+    ACCOUNT_COLUMNS.map((column) => [column, Number(row[prefix + column])]),
   ) as unknown as Columns;
 }

@@ -1,6 +1,7 @@
 /** What one subscription gathers between two of its deltas: merged rows and sums, and who waits for the commit. */
 import type { NewEvent, Seq } from "../../event.ts";
 import type { Outcome } from "./account.ts";
+import { ACCOUNT_COLUMNS } from "./account-rows.ts";
 import { type Delivery, type RowKey, rowKey } from "./delivery.ts";
 import type { TakenDelta } from "./delta.ts";
 import type { AccountDelta, AttemptRow, DeadRow, DeliveryRow, SubscriptionDelta } from "./group.ts";
@@ -213,18 +214,7 @@ function accept(moves: AccountMoves): void {
   moves.pending++;
 }
 
-const SUMS = [
-  "accepted",
-  "pending",
-  "retrying",
-  "filtered",
-  "delivered",
-  "dead",
-  "expired",
-  "purged",
-  "endedPending",
-  "endedRetrying",
-] as const;
+const SUMS = [...ACCOUNT_COLUMNS, "endedPending", "endedRetrying"] as const;
 
 function add(to: AccountMoves, from: AccountDelta): void {
   for (const column of SUMS) to[column] += from[column];

@@ -4,7 +4,7 @@
  */
 import type { NewRefusal } from "../../component.ts";
 import type { Seq } from "../../event.ts";
-import type { SinkState, SubscriptionDefinition } from "../journal.ts";
+import type { Counts, SinkState, SubscriptionDefinition } from "../journal.ts";
 import type { PackedEvents } from "./packed-events.ts";
 
 /** A waiting delivery's row: exists only while the cursor has passed the event and it is not settled, or it is a replay. */
@@ -26,19 +26,12 @@ export interface DeliveryRow {
 }
 
 /** What moves between an account's columns. In flight is memory's: on disk a leased event is still pending or retrying. */
-export interface AccountDelta {
+export interface AccountDelta extends Omit<Counts, "inFlight"> {
   readonly route: string;
   /** For replays the second set of columns. */
   readonly replay: boolean;
   /** Events from before the route's start that were read for the first time; the others count when they are appended. */
   readonly accepted: number;
-  readonly pending: number;
-  readonly retrying: number;
-  readonly filtered: number;
-  readonly delivered: number;
-  readonly dead: number;
-  readonly expired: number;
-  readonly purged: number;
   /** Leases that ended, by where they came from: what the main thread takes out of *in flight*. The writer ignores it. */
   readonly endedPending: number;
   readonly endedRetrying: number;

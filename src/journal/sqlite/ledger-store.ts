@@ -2,7 +2,6 @@
  * The ledger's tables, from the writer's side: every method but `load` runs inside the writer's transaction, so that
  * events, what is owed of them and what was settled are one commit.
  */
-import { LeatError } from "../../errors.ts";
 import type { NewEvent, Seq } from "../../event.ts";
 import type { ReconcileReport, RouteFeed, SubscriptionDefinition } from "../journal.ts";
 import { type AccountColumns, AccountRows } from "./account-rows.ts";
@@ -12,6 +11,7 @@ import type { CreateLedgerStore, LedgerStore } from "./ledger-port.ts";
 import { changedSpans, endedSpans, newSpans, resumeAt } from "./reconcile.ts";
 import { REPLAY_TYPE, replayEvent } from "./replay-event.ts";
 import type { Row, Statement, Storage } from "./storage.ts";
+import { unknownEvent, unknownSubscription } from "./unknown.ts";
 
 /** Recorded so many times and never settled: dead, without another try. */
 const CRASHES = 3;
@@ -393,16 +393,4 @@ function deliveryRow(row: Row): DeliveryRow {
     due: number(row.due),
     delay: number(row.delay),
   };
-}
-
-function unknownSubscription(name: string): LeatError {
-  return new LeatError("refused", "unknown_subscription", `There is no subscription ${name}.`, {
-    hint: "Subscriptions are named route/sink, or by the stream's name.",
-  });
-}
-
-function unknownEvent(seq: Seq): LeatError {
-  return new LeatError("refused", "unknown_event", `Event ${seq} is not in the journal.`, {
-    hint: "Retention may have removed it; dead letters keep theirs for retention.dead.",
-  });
 }

@@ -1,5 +1,4 @@
 /** The ledger as the main thread has it: all subscriptions, sinks' states, and the commands that a person or a reload gives. */
-import { LeatError } from "../../errors.ts";
 import type { Seq } from "../../event.ts";
 import type { Clock } from "../../ports.ts";
 import type {
@@ -18,6 +17,7 @@ import type { BacklogMarks, EventFeed } from "./event-feed.ts";
 import type { Command } from "./group.ts";
 import type { CommandValues, LedgerStart, StoredSubscription } from "./ledger-store.ts";
 import { LiveSubscription, type SubscriptionHost } from "./subscription.ts";
+import { unknownSubscription } from "./unknown.ts";
 
 /** How often backlogs are measured, and how many times of those cursors that passed nothing owed are written. */
 const MEASURE_MS = 1000;
@@ -107,11 +107,7 @@ export class SqliteLedger implements Ledger {
 
   async purge(subscription: string, what: "owed" | "dead"): Promise<number> {
     const live = this.#byName.get(subscription);
-    if (live === undefined) {
-      throw new LeatError("refused", "unknown_subscription", `There is no subscription ${subscription}.`, {
-        hint: "Subscriptions are named route/sink, or by the stream's name.",
-      });
-    }
+    if (live === undefined) throw unknownSubscription(subscription);
     if (what === "owed") {
       const through = this.#options.feed.newest();
       return live.letGo({ through, outcome: "purged", reason: "purged" });
