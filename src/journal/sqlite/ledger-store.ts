@@ -26,7 +26,9 @@ export interface StoredSubscription {
   readonly until: Seq | null;
   readonly accounts: readonly AccountColumns[];
   readonly rows: readonly DeliveryRow[];
+  /** Keys kept by a dead letter (`on_dead: hold`), and which. */
   readonly held: readonly { readonly key: string; readonly seq: Seq }[];
+  /** Found as suspect at three unclean stops. */
   readonly crashed: readonly Seq[];
 }
 

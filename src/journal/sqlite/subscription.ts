@@ -11,6 +11,7 @@ import { DAMAGED_TYPE } from "./event-row.ts";
 import { Feeds, type Owners, type RouteSpans } from "./feeds.ts";
 import type { DeliveryRow } from "./group.ts";
 import { Inflow } from "./inflow.ts";
+import type { StoredSubscription } from "./ledger-store.ts";
 import { type Job, LettingGo } from "./letting-go.ts";
 import { resumeAt } from "./reconcile.ts";
 import { reread } from "./reread.ts";
@@ -27,19 +28,8 @@ const MAX_UNCOMMITTED = 20_000;
 const LAZY_CURSOR = 1024;
 
 /** A subscription as the writer hands it over at start, or when a reload has added it. */
-export interface LoadedSubscription {
-  readonly id: number;
-  readonly definition: SubscriptionDefinition;
-  readonly active: boolean;
-  readonly routes: readonly RouteSpans[];
-  readonly cursor: Seq;
-  readonly until: Seq | null;
+export interface LoadedSubscription extends Omit<StoredSubscription, "accounts"> {
   readonly accounts: readonly Account[];
-  readonly rows: readonly DeliveryRow[];
-  /** Keys kept by a dead letter (`on_dead: hold`), and which. */
-  readonly held: readonly { readonly key: string; readonly seq: Seq }[];
-  /** Found as suspect at three unclean stops. */
-  readonly crashed: readonly Seq[];
 }
 
 export interface SubscriptionHost {
