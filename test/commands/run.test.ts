@@ -231,7 +231,7 @@ test("SIGHUP reads the configuration anew", async (t) => {
 
 test("an argument goes over the file, and an unknown one is an error", async (t) => {
   const folder = folderOf(t);
-  writeFileSync(join(folder, "leat.yaml"), "");
+  writeFileSync(join(folder, "leat.yaml"), "log: { level: info }\n");
   const wrong = await leat(["run", "--log-level", "loud"], folder);
   assert.equal(wrong.code, 2);
   assert.match(wrong.stderr, /--log-level/);
