@@ -8,7 +8,7 @@ import { newEvent } from "../../conformance/log.ts";
 import { openOptions } from "./journal-kit.ts";
 
 const journal = await openSqliteJournal(openOptions(process.argv[2] ?? ""));
-writeSync(1, "open\n");
+tell("open\n");
 let n = 0;
 const appendForEver = async () => {
   for (;;) {
@@ -18,3 +18,16 @@ const appendForEver = async () => {
   }
 };
 await Promise.all(Array.from({ length: 50 }, appendForEver));
+
+/** Writes to the pipe before it goes on; a full one (the parent is busy) says EAGAIN, and is waited for. */
+function tell(line: string): void {
+  for (;;) {
+    try {
+      writeSync(1, line);
+      return;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EAGAIN") throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+    }
+  }
+}
