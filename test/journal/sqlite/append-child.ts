@@ -14,7 +14,7 @@ const appendForEver = async () => {
   for (;;) {
     const id = `${process.argv[3]}-${n++}`;
     const { seq } = await journal.log.append(newEvent({ id, body: Buffer.alloc(700, id) }), 86_400_000);
-    writeSync(1, `${seq} ${id}\n`);
+    tell(`${seq} ${id}\n`);
   }
 };
 await Promise.all(Array.from({ length: 50 }, appendForEver));
