@@ -2,60 +2,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { postJson, startForTest } from "../daemon/running.ts";
 import { makeReceiver } from "../e2e/daemon.ts";
+import { accountSums, type Sample, scrapeMetrics as scrape } from "../metrics-text.ts";
 import { waitFor } from "../wait-for.ts";
-
-interface Sample {
-  readonly name: string;
-  readonly labels: Readonly<Record<string, string>>;
-  readonly value: number;
-}
-
-/** Prometheus' text format 0.0.4, strictly: a line that fits nothing fails the test. */
-function parse(text: string): { samples: Sample[]; types: Map<string, string> } {
-  const samples: Sample[] = [];
-  const types = new Map<string, string>();
-  assert.ok(text.endsWith("\n"));
-  for (const line of text.split("\n")) {
-    if (line === "" || line.startsWith("# HELP ")) continue;
-    const type = /^# TYPE (\S+) (counter|gauge|histogram)$/.exec(line);
-    if (type !== null) {
-      assert.ok(!types.has(type[1] as string), `${type[1]} is there twice`);
-      types.set(type[1] as string, type[2] as string);
-      continue;
-    }
-    const found = /^([a-z_][a-z0-9_]*)(?:\{(.*)\})? (-?[0-9.e+-]+|NaN|\+Inf)$/.exec(line);
-    assert.ok(found, `not a sample: ${line}`);
-    const labels = [...(found[2] ?? "").matchAll(/([a-z_]+)="((?:[^"\\]|\\.)*)"/g)];
-    samples.push({
-      name: found[1] as string,
-      labels: Object.fromEntries(labels.map(([, name, value]) => [name, value])),
-      value: Number(found[3]),
-    });
-  }
-  return { samples, types };
-}
-
-async function scrape(admin: string) {
-  const response = await fetch(`${admin}/metrics`);
-  assert.match(response.headers.get("content-type") ?? "", /^text\/plain; version=0\.0\.4/);
-  return parse(await response.text());
-}
 
 /** J3: what doesn't add up, by route and sink; and how many accounts were looked at. */
 function imbalances(samples: readonly Sample[], prefix: "leat_" | "leat_replays_") {
-  const sums = new Map<string, { accepted: number; parts: number; states: number }>();
-  for (const { name, labels, value } of samples) {
-    const account = `${labels.route} → ${labels.sink}`;
-    const sum = sums.get(account) ?? { accepted: 0, parts: 0, states: 0 };
-    if (name === `${prefix}accepted_total`) sum.accepted += value;
-    else if (name === `${prefix}settled_total` || name === `${prefix}unsettled`) {
-      sum.parts += value;
-      sum.states++;
-    } else continue;
-    sums.set(account, sum);
-  }
-  const wrong = [...sums].filter(([, { accepted, parts }]) => accepted !== parts);
-  return { wrong, accounts: sums.size, states: [...sums.values()].map(({ states }) => states) };
+  const sums = [...accountSums(samples, prefix)];
+  const wrong = sums.filter(([, { accepted, parts, absurd }]) => accepted !== parts || absurd);
+  return { wrong, accounts: sums.length, states: sums.map(([, { states }]) => states) };
 }
 
 const KNOWN_LABELS = new Set(["source", "route", "sink", "outcome", "reason", "le", "version", "node"]);
