@@ -21,6 +21,9 @@ const UNSETTLED = [
   ["retrying", "retrying"],
 ] as const;
 
+/** Said once: read anew each time, it would follow the wall clock's steps. */
+const STARTED_S = performance.timeOrigin / 1000;
+
 export function createScrape(registry: Registry): Scrape {
   const registers = [registry];
   const loopDelay = monitorEventLoopDelay({ resolution: 10 });
@@ -77,6 +80,7 @@ export function createScrape(registry: Registry): Scrape {
     "event_loop_delay_max_seconds",
     "Greatest delay of the event loop since the last scrape.",
   );
+  const started = gauge("start_time_seconds", "When the process started, in seconds since 1970.");
   const memory = gauge("resident_memory_bytes", "Memory of the process.");
   const cpu = counter("cpu_seconds_total", "Processor time of the process, user and system.");
   const journal = {
@@ -129,6 +133,7 @@ export function createScrape(registry: Registry): Scrape {
     loopMean.set(Number.isNaN(loopDelay.mean) ? 0 : loopDelay.mean / 1e9);
     loopMax.set(loopDelay.max / 1e9);
     loopDelay.reset();
+    started.set(STARTED_S);
     memory.set(process.memoryUsage.rss());
     const { user, system } = process.cpuUsage();
     setCounter(cpu, (user + system) / 1e6);

@@ -29,6 +29,8 @@ export interface Daemon {
   /** Starts the process and waits until /readyz says 200. */
   start(): Promise<void>;
   signal(signal: NodeJS.Signals): void;
+  /** The number of the process that was started last. */
+  pid(): number;
   /** Resolves with the exit code, or the signal's name. */
   ended(): Promise<number | string>;
   writeConfig(yaml: string): void;
@@ -71,6 +73,10 @@ export async function makeDaemon(
     },
     signal(signal) {
       child?.kill(signal);
+    },
+    pid() {
+      if (child?.pid === undefined) throw new Error("it was never started");
+      return child.pid;
     },
     async ended() {
       if (child === null) throw new Error("it was never started");
