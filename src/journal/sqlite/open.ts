@@ -54,23 +54,34 @@ export async function openSqliteJournal(options: OpenJournal): Promise<SqliteJou
   }
 }
 
-async function openIn(
+/** What is open has threads and timers of its own: if the rest can't be opened, all of it is closed before that is told. */
+async function openIn(folder: Folder, options: OpenJournal): Promise<SqliteJournal> {
+  const opened: (() => unknown)[] = [];
+  try {
+    return await openParts(folder, options, opened);
+  } catch (error) {
+    for (const close of opened.reverse()) await close();
+    throw error;
+  }
+}
+
+/** Puts into `opened` how to close what it has opened so far. */
+async function openParts(
   folder: Folder,
   { tuning, watermark, clock, log }: OpenJournal,
+  opened: (() => unknown)[],
 ): Promise<SqliteJournal> {
   const file = folder.file("journal.db");
   const now = clock.wall();
   const seed = randomInt(2 ** 32);
   const writer = await startWriter({ file, tuning, watermark, ballastBytes: BALLAST_BYTES, seed, now });
   const { start } = writer;
-  try {
-    folder.begun();
-    createPrivate(folder.file("streams.db"));
-  } catch (error) {
-    writer.post({ kind: "close", mark: clockMark(now) }, []);
-    await writer.ended();
-    throw error;
-  }
+  opened.push(() => {
+    writer.post({ kind: "close", mark: clockMark(now), clean: start.clean }, []);
+    return writer.ended();
+  });
+  folder.begun();
+  createPrivate(folder.file("streams.db"));
   if (!start.clean) {
     log.warn(
       { newest: start.newest },
@@ -98,13 +109,18 @@ async function openIn(
   );
 
   const checkpointer = startCheckpointer(file, log);
-  const reader = (name: string) =>
-    new Reader(file, `journal reader: ${name}`, (error) => committer.lose(error));
+  opened.push(() => checkpointer.close());
+  const reader = (name: string) => {
+    const started = new Reader(file, `journal reader: ${name}`, (error) => committer.lose(error));
+    opened.push(() => started.close());
+    return started;
+  };
   const forDelivery = reader("delivery");
   const forPeople = reader("people");
   const answers = forPeople.proxy<LedgerQueries>("ledger", LEDGER_QUERIES);
   const events = new SqliteLog(committer, ring, forDelivery.proxy<LogQueries>("log", LOG_QUERIES), log);
   const streams = await openStreamIndex({ file: folder.file("streams.db"), log, clock });
+  opened.push(() => streams.close());
   const guard = new ClockGuard(clock, start.mark === null || explained(start.mark, clockMark(now)));
   const ledger = new SqliteLedger({
     commits: committer,
@@ -117,6 +133,7 @@ async function openIn(
     mayExpireByAge: () => guard.trusted(),
     dead: (query) => answers.dead(query),
   });
+  opened.push(() => ledger.close());
   const history = new SqliteHistory(answers, refusals);
   // Lost while it was being opened.
   if (committer.lost !== null) throw committer.lost;

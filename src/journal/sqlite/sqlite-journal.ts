@@ -135,7 +135,7 @@ export class SqliteJournal implements Journal {
     this.ledger.close();
     // The others first: whoever closes last moves the WAL away, and only the writer may.
     await Promise.all([...readers.map((reader) => reader.close()), checkpointer.close(), streams.close()]);
-    writer.post({ kind: "close", mark: clockMark(clock.wall()) }, []);
+    writer.post({ kind: "close", mark: clockMark(clock.wall()), clean: true }, []);
     await writer.ended();
     committer.lose(new LeatError("unavailable", "journal_closed", "The journal is closed."));
     folder.release();

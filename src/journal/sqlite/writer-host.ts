@@ -100,7 +100,7 @@ export class WriterHost {
       case "ping":
         return { kind: "pong", number: message.number };
       case "close":
-        this.#close(message.mark);
+        this.#close(message.mark, message.clean);
         return { kind: "closed" };
     }
   }
@@ -208,10 +208,10 @@ export class WriterHost {
     }
   }
 
-  #close(mark: ClockMark): void {
+  #close(mark: ClockMark, clean: boolean): void {
     try {
       this.#setMeta("clock", JSON.stringify(mark));
-      this.#setMeta("clean", 1);
+      if (clean) this.#setMeta("clean", 1);
       this.#storage.checkpoint("TRUNCATE");
     } catch {
       // The next start finds it not cleanly stopped, and loses nothing by it.

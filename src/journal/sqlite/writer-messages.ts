@@ -20,7 +20,8 @@ export type ToWriter =
     }
   | { readonly kind: "configure"; readonly tuning: JournalTuning }
   | { readonly kind: "ping"; readonly number: number }
-  | { readonly kind: "close"; readonly mark: ClockMark };
+  /** `clean` false: nothing was worked off, so that the next start finds the last unclean stop still to be looked at. */
+  | { readonly kind: "close"; readonly mark: ClockMark; readonly clean: boolean };
 
 export type FromWriter =
   | { readonly kind: "ready"; readonly start: WriterStart }

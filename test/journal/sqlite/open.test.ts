@@ -5,12 +5,13 @@ import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
+import type { Worker } from "node:worker_threads";
 import { LeatError } from "../../../src/errors.ts";
 import { DAMAGED_TYPE } from "../../../src/journal/sqlite/event-row.ts";
 import { openSqliteJournal } from "../../../src/journal/sqlite/open.ts";
 import { startWriter } from "../../../src/journal/sqlite/writer-client.ts";
 import { newEvent } from "../../conformance/log.ts";
-import { newFolder, openAt, openOptions, TUNING } from "./journal-kit.ts";
+import { newFolder, openAt, openOptions, quiet, TUNING } from "./journal-kit.ts";
 
 function coded(kind: string, code: string) {
   return (error: unknown) => {
@@ -152,6 +153,36 @@ test("J5: numbering starts at the time of creation in microseconds, so that a ne
   const now = Date.now() * 1000;
   const [first] = await filled(newFolder(), 1);
   assert.ok(first !== undefined && first > now && first < now + 60e6);
+});
+
+test("an opening that fails late ends every thread it began, lets others in, and hides no unclean stop", async (t) => {
+  const path = newFolder();
+  await filled(path, 1);
+  const edit = (sql: string) => {
+    const database = new DatabaseSync(join(path, "journal.db"));
+    database.exec(sql);
+    database.close();
+  };
+  // Read only once the writer, both readers, the checkpoints and the projections have their threads.
+  edit("INSERT INTO sink VALUES ('broken', '{'); UPDATE meta SET value = 0 WHERE name = 'clean'");
+  const threads: Worker[] = [];
+  const began = (worker: Worker) => threads.push(worker);
+  process.on("worker", began);
+  t.after(() => process.off("worker", began));
+  await assert.rejects(openSqliteJournal(openOptions(path)), SyntaxError);
+  assert.equal(threads.length, 5);
+  assert.deepEqual(
+    threads.map(({ threadId }) => threadId),
+    threads.map(() => -1),
+    "a thread that has ended has no id",
+  );
+  edit("DELETE FROM sink");
+  const warned: string[] = [];
+  const again = await openAt(path, {
+    log: { ...quiet, warn: (...said) => warned.push(String(said.at(-1))) },
+  });
+  assert.match(warned.join(), /not closed cleanly/);
+  await again.close();
 });
 
 test("the death of the writer's thread is told", async () => {
