@@ -7,7 +7,7 @@ import { renameSync, rmSync } from "node:fs";
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import type { ChannelSelection } from "../../component.ts";
 import type { Seq } from "../../event.ts";
-import { openStorage, storageFailure } from "./storage.ts";
+import { openStorage, type Storage, storageFailure } from "./storage.ts";
 import { type PackedEntry, type PackedPage, type Place, StreamRows } from "./stream-rows.ts";
 
 export interface ProjectionsData {
@@ -57,17 +57,33 @@ export type ProjectionsAnswer = { readonly number: number } & (
   | ({ readonly ok: false } & ProjectionsFailure)
 );
 
-class Projections {
-  readonly #file: string;
+/** The file, as the thread has it. */
+export interface ProjectionsFile {
+  open(): Storage;
+  /** Puts the unusable file aside for a look, so that `open` makes a new one; an earlier one makes room for it. */
+  setAside(): void;
+}
+
+/** What the thread does; the simulation runs it inline. */
+export class Projections {
+  readonly #file: ProjectionsFile;
   #rows: StreamRows | null = null;
   /** What the streams had when the file was last known good: readers from before must hear of the gap. */
   #places: ReadonlyMap<string, Place> = new Map();
 
-  constructor({ file }: ProjectionsData) {
+  constructor(file: ProjectionsFile) {
     this.#file = file;
   }
 
-  handle(request: ProjectionsRequest): ProjectionsResults[keyof ProjectionsResults] {
+  answer(number: number, request: ProjectionsRequest): ProjectionsAnswer {
+    try {
+      return { number, ok: true, value: this.#handle(request) };
+    } catch (error) {
+      return { number, ok: false, ...this.#recover(error) };
+    }
+  }
+
+  #handle(request: ProjectionsRequest): ProjectionsResults[keyof ProjectionsResults] {
     if (request.op === "close") return this.#close();
     const rows = (this.#rows ??= this.#open());
     switch (request.op) {
@@ -91,7 +107,7 @@ class Projections {
   }
 
   /** What a failed request means, and what was done about it. */
-  recover(error: unknown): ProjectionsFailure {
+  #recover(error: unknown): ProjectionsFailure {
     const message = error instanceof Error ? error.message : String(error);
     const failure = storageFailure(error);
     if (failure === "full") return { failure: "full", message };
@@ -106,7 +122,7 @@ class Projections {
   }
 
   #open(): StreamRows {
-    const storage = openStorage({ file: this.#file });
+    const storage = this.#file.open();
     try {
       return new StreamRows(storage);
     } catch (error) {
@@ -115,16 +131,10 @@ class Projections {
     }
   }
 
-  /** Keeps the last unusable file for a look; an earlier one makes room for it. */
   #setAside(): void {
     if (this.#rows) this.#places = this.#rows.places();
     this.#close();
-    for (const suffix of ["-wal", "-shm"]) rmSync(`${this.#file}${suffix}`, { force: true });
-    try {
-      renameSync(this.#file, `${this.#file}.damaged`);
-    } catch (error) {
-      if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error;
-    }
+    this.#file.setAside();
     this.#rows = this.#open();
     this.#rows.restore(this.#places);
     this.#places = this.#rows.places();
@@ -144,15 +154,24 @@ function isVersion(error: unknown): boolean {
   return error instanceof Error && "code" in error && error.code === "stream_index_version";
 }
 
+function fileOf({ file }: ProjectionsData): ProjectionsFile {
+  return {
+    open: () => openStorage({ file }),
+    setAside() {
+      for (const suffix of ["-wal", "-shm"]) rmSync(`${file}${suffix}`, { force: true });
+      try {
+        renameSync(file, `${file}.damaged`);
+      } catch (error) {
+        if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error;
+      }
+    },
+  };
+}
+
 function serve(port: MessagePort, data: ProjectionsData): void {
-  const projections = new Projections(data);
+  const projections = new Projections(fileOf(data));
   port.on("message", ({ number, request }: { number: number; request: ProjectionsRequest }) => {
-    let answer: ProjectionsAnswer;
-    try {
-      answer = { number, ok: true, value: projections.handle(request) };
-    } catch (error) {
-      answer = { number, ok: false, ...projections.recover(error) };
-    }
+    const answer = projections.answer(number, request);
     // A page's bodies move to the main thread instead of being copied.
     const page = answer.ok && request.op === "read" ? (answer.value as PackedPage) : null;
     port.postMessage(answer, page && page.bytes.byteLength > 0 ? [page.bytes.buffer] : []);

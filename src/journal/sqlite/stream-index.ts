@@ -30,11 +30,29 @@ const TRIM_ROWS = 200;
 
 const NOWHERE: Place = { oldest: 0, newest: 0 };
 
+/** The thread that has the file. `post` is answered by `answered`, in order, until `ended` is called. */
+export interface IndexThread {
+  post(message: IndexRequest, transfer: readonly ArrayBuffer[]): void;
+  end(): Promise<unknown>;
+}
+
+export interface IndexRequest {
+  readonly number: number;
+  readonly request: ProjectionsRequest;
+}
+
+export interface IndexThreadHost {
+  answered(answer: ProjectionsAnswer): void;
+  ended(): void;
+}
+
 export interface StreamIndexOptions {
   /** The database file. */
   readonly file: string;
   readonly log: Logger;
   readonly clock?: Clock;
+  /** Another than a thread of its own, for the simulation. */
+  readonly thread?: (host: IndexThreadHost) => IndexThread;
 }
 
 /** Never rejects for the state of the file: an unusable one is set aside, and what can't be made now is tried again. */
@@ -70,7 +88,8 @@ export class SqliteStreamIndex implements StreamIndex {
   readonly #file: string;
   readonly #log: Logger;
   readonly #clock: Clock;
-  #worker: Worker | null = null;
+  readonly #startThread: (host: IndexThreadHost) => IndexThread;
+  #thread: IndexThread | null = null;
   readonly #waiting = new Map<number, { resolve: (value: never) => void; reject: (error: Failed) => void }>();
   #number = 0;
   readonly #places = new Map<string, Place>();
@@ -84,10 +103,11 @@ export class SqliteStreamIndex implements StreamIndex {
   #ended = false;
   #wake: (() => void) | null = null;
 
-  constructor({ file, log, clock = systemClock }: StreamIndexOptions) {
+  constructor({ file, log, clock = systemClock, thread }: StreamIndexOptions) {
     this.#file = file;
     this.#log = log;
     this.#clock = clock;
+    this.#startThread = thread ?? ((host) => startThread(file, log, host));
   }
 
   async opened(): Promise<void> {
@@ -173,11 +193,11 @@ export class SqliteStreamIndex implements StreamIndex {
     this.#closed = true;
     this.#wake?.();
     await this.#writing;
-    const worker = this.#worker;
-    if (worker) await this.#ask({ op: "close" }).catch((error: unknown) => this.#failed(error));
+    const thread = this.#thread;
+    if (thread) await this.#ask({ op: "close" }).catch((error: unknown) => this.#failed(error));
     this.#ended = true;
-    this.#worker = null;
-    await worker?.terminate();
+    this.#thread = null;
+    await thread?.end();
   }
 
   async #writeAll(): Promise<void> {
@@ -249,39 +269,51 @@ export class SqliteStreamIndex implements StreamIndex {
 
   #ask<R extends ProjectionsRequest>(request: R): Promise<ProjectionsResults[R["op"]]> {
     if (this.#ended) return Promise.reject(new Failed({ failure: "unusable", message: "it is closed" }));
-    const worker = (this.#worker ??= this.#spawn());
+    const thread = (this.#thread ??= this.#spawn());
     const number = ++this.#number;
     return new Promise<ProjectionsResults[R["op"]]>((resolve, reject) => {
       this.#waiting.set(number, { resolve, reject });
       const transfer = request.op === "write" ? [request.bytes.buffer as ArrayBuffer] : [];
-      worker.postMessage({ number, request }, transfer);
+      thread.post({ number, request }, transfer);
     });
   }
 
   /** A thread that dies is replaced by the next request; what it was asked fails, and writes try again. */
-  #spawn(): Worker {
-    // Sources are run as they are, and as JavaScript once they are built.
-    const entry = new URL(
-      import.meta.url.endsWith(".ts") ? "./projections-thread.ts" : "./projections-thread.js",
-      import.meta.url,
-    );
-    const data: ProjectionsData = { file: this.#file };
-    const worker = new Worker(entry, { workerData: data, name: "leat-projections" });
-    worker.on("message", (answer: ProjectionsAnswer) => {
-      const waiting = this.#waiting.get(answer.number);
-      this.#waiting.delete(answer.number);
-      if (answer.ok) waiting?.resolve(answer.value as never);
-      else waiting?.reject(new Failed(answer));
+  #spawn(): IndexThread {
+    const thread = this.#startThread({
+      answered: (answer) => {
+        const waiting = this.#waiting.get(answer.number);
+        this.#waiting.delete(answer.number);
+        if (answer.ok) waiting?.resolve(answer.value as never);
+        else waiting?.reject(new Failed(answer));
+      },
+      ended: () => {
+        if (this.#thread === thread) this.#thread = null;
+        const lost = [...this.#waiting.values()];
+        this.#waiting.clear();
+        for (const { reject } of lost)
+          reject(new Failed({ failure: "unusable", message: "its thread ended" }));
+      },
     });
-    worker.on("error", (err) => this.#log.error({ err, file: this.#file }, "stream index thread failed"));
-    worker.on("exit", () => {
-      if (this.#worker === worker) this.#worker = null;
-      const lost = [...this.#waiting.values()];
-      this.#waiting.clear();
-      for (const { reject } of lost) reject(new Failed({ failure: "unusable", message: "its thread ended" }));
-    });
-    return worker;
+    return thread;
   }
+}
+
+function startThread(file: string, log: Logger, host: IndexThreadHost): IndexThread {
+  // Sources are run as they are, and as JavaScript once they are built.
+  const entry = new URL(
+    import.meta.url.endsWith(".ts") ? "./projections-thread.ts" : "./projections-thread.js",
+    import.meta.url,
+  );
+  const data: ProjectionsData = { file };
+  const worker = new Worker(entry, { workerData: data, name: "leat-projections" });
+  worker.on("message", (answer: ProjectionsAnswer) => host.answered(answer));
+  worker.on("error", (err) => log.error({ err, file }, "stream index thread failed"));
+  worker.on("exit", () => host.ended());
+  return {
+    post: (message, transfer) => worker.postMessage(message, transfer),
+    end: () => worker.terminate(),
+  };
 }
 
 function closed(): LeatError {
