@@ -6,12 +6,15 @@
  * - SIGHUP: reload.
  * - The journal lost: nothing can be promised any more; exit with its error's code.
  * - A defect (an exception nobody caught): its state is unknown, so: log, a second to commit what waits, exit 1.
+ *
+ * A service manager (systemd) hears of each stage.
  */
 import { formatProblem, type LoadResult } from "../config/load.ts";
+import { Supervisor } from "../daemon/supervisor.ts";
 import { type Daemon, startDaemon } from "../daemon.ts";
 import { EXIT_CODE, LeatError } from "../errors.ts";
 import { createLog } from "../log.ts";
-import type { Logger } from "../ports.ts";
+import { type Logger, systemClock } from "../ports.ts";
 import { fail } from "./exit.ts";
 
 const FLUSH_MS = 1_000;
@@ -30,11 +33,14 @@ export async function runDaemon(
   const log = createLog(configuration.settings.log);
   for (const warning of configuration.warnings) log.warn({ at: formatProblem(warning) }, "configuration");
   const early = untilStarted();
+  const supervisor = new Supervisor({ env: process.env, pid: process.pid, clock: systemClock, log });
   try {
+    supervisor.starting();
     const daemon = await startDaemon({ configuration, read, log });
     early.end();
+    supervisor.ready(daemon);
     started(daemon);
-    await live(daemon, log);
+    await live(daemon, supervisor, log);
   } catch (error) {
     fail(error);
     // What was opened is closed; a thread that hangs must not keep a daemon that isn't one.
@@ -58,7 +64,7 @@ function untilStarted(): { end(): void } {
 }
 
 /** Ends the process; resolves never. */
-async function live(daemon: Daemon, log: Logger): Promise<never> {
+async function live(daemon: Daemon, supervisor: Supervisor, log: Logger): Promise<never> {
   const code = await new Promise<number>((resolve) => {
     let stopping = false;
     const stop = (signal: NodeJS.Signals) => {
@@ -68,11 +74,11 @@ async function live(daemon: Daemon, log: Logger): Promise<never> {
       }
       stopping = true;
       log.info({ signal }, "stopping");
-      resolve(stopInTime(daemon, log));
+      resolve(stopInTime(daemon, supervisor, log));
     };
     process.on("SIGTERM", stop);
     process.on("SIGINT", stop);
-    process.on("SIGHUP", () => void daemon.reload());
+    process.on("SIGHUP", () => void supervisor.reload(daemon));
     const defect = (err: unknown) => {
       log.error({ err }, "a defect: leaving");
       void flush(daemon).then(() => process.exit(EXIT_CODE.internal));
@@ -87,12 +93,12 @@ async function live(daemon: Daemon, log: Logger): Promise<never> {
   process.exit(code);
 }
 
-async function stopInTime(daemon: Daemon, log: Logger): Promise<number> {
+async function stopInTime(daemon: Daemon, supervisor: Supervisor, log: Logger): Promise<number> {
   const late = setTimeout(() => {
     log.error({ timeoutMs: daemon.shutdownTimeoutMs }, "stopping took too long: leaving");
     process.exit(1);
   }, daemon.shutdownTimeoutMs);
-  await daemon.stop();
+  await Promise.all([daemon.stop(), supervisor.stopping(daemon.shutdownTimeoutMs)]);
   clearTimeout(late);
   log.info({}, "stopped");
   return 0;
