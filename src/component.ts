@@ -238,6 +238,11 @@ export interface StreamHost extends SinkHost {
    * above it was never ours and gets a `gap`.
    */
   committed(): Seq;
+  /**
+   * Names by which readers that need no token may call us, beside localhost and addresses (`http/host.ts`); null: any,
+   * since whoever reaches the listener may read.
+   */
+  readonly hosts: readonly string[] | null;
 }
 
 /** The reading side of a stream's index, for resuming readers. */

@@ -97,6 +97,7 @@ export class Daemon implements DaemonFace {
     const { hosts, delivery, listener } = this.#parts;
     const after = assemble(plan, this.#assembly, {
       ...this,
+      server: this.server,
       hostOf: hosts.sourceHost,
       answerBytes: hosts.answerBytes,
     });

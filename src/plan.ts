@@ -142,6 +142,22 @@ export interface Limits {
   readonly dedupeIds: number;
 }
 
+/** Bounds on what clients may take of a listener (`server.http`). */
+export interface HttpLimits {
+  /** For a whole request to arrive; an answer may take as long as it likes (streams). */
+  readonly requestTimeoutMs: number;
+  /** For its headers alone; not above the former. */
+  readonly headersTimeoutMs: number;
+  /** For the next request on a connection. */
+  readonly keepAliveMs: number;
+  /** Of the request line and all headers together. */
+  readonly maxHeaderBytes: number;
+  /** Then the connection is closed after the answer; bounds what one client can pipeline. 0: no bound. */
+  readonly maxRequestsPerConnection: number;
+  /** At a time, on the public listener; null: no bound but the system's. */
+  readonly maxConnections: number | null;
+}
+
 /** The part of the configuration that a reload can change. */
 export interface Plan {
   readonly sources: readonly SourcePlan[];
@@ -158,6 +174,9 @@ export interface Settings {
     readonly admin: string;
     readonly adminToken: string | null;
     readonly adminHosts: readonly string[];
+    /** Names by which the public listener may be called where it matters; see `http/host.ts`. */
+    readonly hosts: readonly string[];
+    readonly http: HttpLimits;
   };
   /** `path` is absolute (relative ones count from the configuration file's folder). */
   readonly journal: {

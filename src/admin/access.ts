@@ -12,6 +12,7 @@
  */
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 import type { IncomingMessage } from "node:http";
+import { hostName } from "../http/host.ts";
 import type { Settings } from "../plan.ts";
 import type { Clock } from "../ports.ts";
 
@@ -39,15 +40,9 @@ const COOKIE = "leat_admin";
 /** A day at work, and then the token again. */
 const COOKIE_S = 12 * 60 * 60;
 
-/** `host:port` (or a name alone) without its port, lower case; brackets of an IPv6 address stay. */
-function hostOf(address: string): string {
-  const found = /^(\[[^\]]*\]|[^:]*)(?::\d*)?$/.exec(address.trim().toLowerCase());
-  return found?.[1] ?? "";
-}
-
 export function createAccess(server: Settings["server"], clock: Clock): Access {
   const { adminToken: expected } = server;
-  const hosts = new Set(["127.0.0.1", "localhost", "[::1]", ...server.adminHosts.map(hostOf)]);
+  const hosts = new Set(["127.0.0.1", "localhost", "[::1]", ...server.adminHosts.map(hostName)]);
   const failures = createThrottle(clock);
 
   /** The right token always opens: those who guess from behind the same proxy or NAT can't lock anyone out. */
@@ -61,7 +56,7 @@ export function createAccess(server: Settings["server"], clock: Clock): Access {
 
   return {
     host(request) {
-      if (hosts.has(hostOf(request.headers.host ?? ""))) return null;
+      if (hosts.has(hostName(request.headers.host ?? ""))) return null;
       return {
         status: 421,
         code: "host_not_allowed",

@@ -13,6 +13,7 @@ import { explain } from "./explain.ts";
 import { duration, integer, listenAddress, object, oneOf, secret, share, size, text } from "./fields.ts";
 import type { Merged } from "./files.ts";
 import { coerce, type Filled, type FillSources } from "./fill.ts";
+import { httpSchema, toHttpLimits } from "./http-limits.ts";
 import { dotted, type Problems } from "./problem.ts";
 import { type Field, fieldOf, isMap, type Path, shapeOf } from "./walk.ts";
 
@@ -29,6 +30,14 @@ export const settingsFields = {
       .array(text())
       .default([])
       .describe("Names, beside loopback ones, that a request to the admin listener may bear as its Host"),
+    hosts: z
+      .array(text())
+      .default([])
+      .describe(
+        "Names, beside localhost and addresses, by which a stream that anyone may read may be called. " +
+          "None: off loopback by any name, on loopback by no other",
+      ),
+    http: httpSchema.prefault({}).describe("What clients may take of a listener"),
   })
     .prefault({})
     .describe("The listeners"),
@@ -198,6 +207,8 @@ function toSettings(
       admin: server.admin,
       adminToken: server.admin_token ?? null,
       adminHosts: server.admin_hosts,
+      hosts: server.hosts,
+      http: toHttpLimits(server.http),
     },
     journal: {
       type: journal.type,
@@ -239,6 +250,13 @@ function checkSettings(settings: Settings, from: FillSources, place: PlaceOf, pr
       place(["server", "admin"]),
       "server.admin: is the same address as server.listen",
       "take another port",
+    );
+  }
+  if (server.http.headersTimeoutMs > server.http.requestTimeoutMs) {
+    problems.error(
+      place(["server", "http", "headers_timeout"]),
+      "server.http.headers_timeout: is longer than request_timeout, which includes it",
+      "make it the shorter one",
     );
   }
   if (shutdown.delayMs >= shutdown.timeoutMs) {

@@ -38,6 +38,8 @@ export function createTail({ log, clock, logger }: TailOptions): Tail {
   const endpoint = new SseEndpoint({
     path: "/tail",
     origins: [],
+    // The admin listener has looked at it.
+    hosts: null,
     auth: { type: "none" },
     channels: [CHANNEL],
     format: { event: false, envelope: false },

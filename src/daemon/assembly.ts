@@ -18,10 +18,12 @@ import {
   type StreamSinkType,
 } from "../component.ts";
 import { sinkTypes, sourceTypes } from "../components.ts";
+import { isLoopback } from "../config/settings.ts";
 import { LeatError } from "../errors.ts";
 import type { Journal } from "../journal/journal.ts";
-import type { Plan, SinkPlan, SourcePlan } from "../plan.ts";
+import type { Plan, Settings, SinkPlan, SourcePlan } from "../plan.ts";
 import type { Clock, Logger } from "../ports.ts";
+import { formerNames } from "./subscriptions.ts";
 
 export interface BuiltSource {
   readonly plan: SourcePlan;
@@ -42,6 +44,7 @@ export interface AssemblyParts {
   readonly journal: Journal;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly server: Settings["server"];
   hostOf(plan: SourcePlan): SourceHost;
   answerBytes(this: void): PushedSinkHost["answerBytes"];
 }
@@ -57,11 +60,12 @@ export function assemble(plan: Plan, before: Assembly | null, parts: AssemblyPar
       same !== undefined && isDeepStrictEqual(same.plan, source) ? same.component : makeSource(source, parts);
     sources.set(source.name, { plan: source, component });
   }
+  const former = formerNames(plan);
   const sinks = new Map<string, BuiltSink>();
   for (const sink of plan.sinks) {
     const same = before?.sinks.get(sink.name);
     const kept = same !== undefined && sameComponent(same.plan, sink);
-    sinks.set(sink.name, kept ? { ...same, plan: sink } : makeSink(sink, parts));
+    sinks.set(sink.name, kept ? { ...same, plan: sink } : makeSink(sink, former.get(sink.name), parts));
   }
   return { plan, sources, sinks };
 }
@@ -77,7 +81,7 @@ function makeSource(plan: SourcePlan, parts: AssemblyParts): Source {
   return type.create(plan.config, parts.hostOf(plan));
 }
 
-function makeSink(plan: SinkPlan, { journal, clock, log, answerBytes }: AssemblyParts): BuiltSink {
+function makeSink(plan: SinkPlan, { journal, clock, log, server, answerBytes }: AssemblyParts): BuiltSink {
   const { name } = plan;
   const type: SinkType | undefined = sinkTypes.find((one) => one.type === plan.type);
   if (type === undefined) throw unknownType("sink", plan);
@@ -91,29 +95,36 @@ function makeSink(plan: SinkPlan, { journal, clock, log, answerBytes }: Assembly
     };
     return { kind: "pushed", plan, component: type.create(plan.config, pushedHost) };
   }
-  return { kind: "stream", plan, component: type.create(plan.config, streamHost(host, journal)) };
+  const knownHosts = server.hosts.length > 0 || isLoopback(server.listen) ? server.hosts : null;
+  const streamed = streamHost({ ...host, hosts: knownHosts }, journal);
+  return { kind: "stream", plan, component: type.create(plan.config, streamed) };
 }
 
 function isPushed(type: SinkType): type is PushedSinkType {
   return type.kind === "pushed";
 }
 
-function streamHost(
+/** A stream's host: its part of the index, and the journal's end. */
+export function streamHost(
   host: Omit<StreamHost, "index" | "committed">,
+  former: string | undefined,
   { streams, log, ledger }: Journal,
 ): StreamHost {
   const { name } = host;
+  // Until the stream's worker has taken over the index of its former name.
+  const indexed = () => (former === undefined || streams.places().has(name) ? name : former);
   return {
     ...host,
     committed: () => log.bounds().newest,
     index: {
-      read: (after, wants, limit) => streams.read(name, after, wants, limit),
+      read: (after, wants, limit) => streams.read(indexed(), after, wants, limit),
       bounds: async () => {
-        const { oldest, newest } = await streams.bounds(name);
+        const { oldest, newest } = await streams.bounds(indexed());
         // What an index that was lost doesn't have yet it will have: readers wait for that, it isn't new to anybody.
-        return { oldest, newest: Math.max(newest, ledger.subscription(name)?.cursor() ?? 0) };
+        const subscription = ledger.subscription(name) ?? ledger.subscription(former ?? name);
+        return { oldest, newest: Math.max(newest, subscription?.cursor() ?? 0) };
       },
-      seqAt: (time) => streams.seqAt(name, time),
+      seqAt: (time) => streams.seqAt(indexed(), time),
     },
   };
 }

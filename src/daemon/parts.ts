@@ -27,6 +27,7 @@ export function createParts(
   limits: () => Limits,
 ): Parts {
   const metrics = createMetrics();
+  const { listen, admin, http } = settings.server;
   return {
     metrics,
     hosts: createHosts({ journal, clock, log, counter: metrics, limits }),
@@ -38,8 +39,9 @@ export function createParts(
       log: log.child({ part: "delivery" }),
       observer: metrics.delivery,
     }),
-    listener: createListener({ address: settings.server.listen, log }),
-    admin: createListener({ address: settings.server.admin, log }),
+    listener: createListener({ address: listen, log, limits: http }),
+    // However many connections the public listener has, a probe gets one.
+    admin: createListener({ address: admin, log, limits: { ...http, maxConnections: null } }),
     console: createConsole({ log: journal.log, clock, logger: log.child({ part: "page" }) }),
   };
 }

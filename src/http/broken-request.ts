@@ -1,4 +1,4 @@
-/** What to do about a connection on which no (whole) HTTP request came. */
+/** What to do about a connection on which no (whole) HTTP request came, or one that asks for something else. */
 import type { ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { errorJson } from "./answer.ts";
@@ -13,7 +13,7 @@ const VERDICTS: Record<string, Verdict> = {
   HPE_HEADER_OVERFLOW: {
     status: "431 Request Header Fields Too Large",
     code: "headers_too_large",
-    message: "The request's headers are too large.",
+    message: "The request's line and headers are too large.",
   },
   HPE_CHUNK_EXTENSIONS_OVERFLOW: {
     status: "413 Content Too Large",
@@ -33,6 +33,12 @@ const MALFORMED: Verdict = {
   message: "This is not an HTTP/1.1 request.",
 };
 
+const NO_PROXY: Verdict = {
+  status: "501 Not Implemented",
+  code: "no_proxy",
+  message: "This is no proxy: there is no CONNECT.",
+};
+
 /** How long a client may take to read the answer before the connection is cut. */
 const LINGER_MS = 1000;
 
@@ -45,11 +51,19 @@ export function answerBrokenRequest(
   socket: Socket,
   responses: readonly ServerResponse[],
 ): void {
-  if (error.code === "ECONNRESET" || !socket.writable) {
-    socket.destroy();
-    return;
-  }
-  if (responses.some((response) => response.headersSent)) {
+  if (error.code === "ECONNRESET") socket.destroy();
+  else answerLast(VERDICTS[error.code ?? ""] ?? MALFORMED, socket, responses);
+}
+
+/** A `CONNECT`: Node hands over the bare connection. */
+export function answerConnect(socket: Socket, responses: readonly ServerResponse[]): void {
+  // Whatever comes of it has nobody to tell.
+  socket.on("error", () => socket.destroy());
+  answerLast(NO_PROXY, socket, responses);
+}
+
+function answerLast(verdict: Verdict, socket: Socket, responses: readonly ServerResponse[]): void {
+  if (!socket.writable || responses.some((response) => response.headersSent)) {
     socket.destroy();
     return;
   }
@@ -58,7 +72,7 @@ export function answerBrokenRequest(
     for (const response of promised) response.shouldKeepAlive = false;
     return;
   }
-  const { status, code, message } = VERDICTS[error.code ?? ""] ?? MALFORMED;
+  const { status, code, message } = verdict;
   const body = errorJson(code, message);
   socket.end(
     `HTTP/1.1 ${status}\r\ncontent-type: application/json; charset=utf-8\r\n` +

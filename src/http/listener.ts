@@ -5,47 +5,29 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import type { HttpEndpoint } from "../component.ts";
-import { LeatError } from "../errors.ts";
+import type { HttpLimits } from "../plan.ts";
 import type { Logger } from "../ports.ts";
+import { cannotListen, splitAddress } from "./address.ts";
 import { answerError } from "./answer.ts";
 import { expectContinue } from "./body.ts";
-import { answerBrokenRequest } from "./broken-request.ts";
+import { answerBrokenRequest, answerConnect } from "./broken-request.ts";
 import { EndpointTable } from "./endpoints.ts";
+import { countHosts } from "./host.ts";
 import { pathOf } from "./target.ts";
-
-/** Bounds on what clients may take of us. */
-export interface HttpLimits {
-  /** For a whole request to arrive; an answer may take as long as it likes (streams). */
-  readonly requestTimeoutMs: number;
-  /** For its headers alone. */
-  readonly headersTimeoutMs: number;
-  /** For the next request on a connection. Above the 60 s of the usual load balancers, so that they close first. */
-  readonly keepAliveTimeoutMs: number;
-  /** Of the request line and all headers together. */
-  readonly maxHeaderBytes: number;
-  /** Then the connection is closed after the answer; bounds what one client can pipeline. 0: no bound. */
-  readonly maxRequestsPerConnection: number;
-  /** Null: no bound but the system's. */
-  readonly maxConnections: number | null;
-}
-
-const HTTP_LIMITS: HttpLimits = {
-  requestTimeoutMs: 15_000,
-  headersTimeoutMs: 10_000,
-  keepAliveTimeoutMs: 72_000,
-  maxHeaderBytes: 80 * 1024,
-  maxRequestsPerConnection: 1000,
-  maxConnections: null,
-};
 
 /** How often Node looks for requests that are late: they may take so much longer. */
 const CHECK_MS = 1000;
+
+/** What most servers take at least; the query of a reader with many channels fits. */
+const MAX_TARGET = 16 * 1024;
+
+const DROP_TOLD_MS = 60_000;
 
 export interface ListenerOptions {
   /** `host:port`, `[::1]:port`; port 0 takes any. */
   readonly address: string;
   readonly log: Logger;
-  readonly limits?: Partial<HttpLimits>;
+  readonly limits: HttpLimits;
 }
 
 export class Listener {
@@ -60,17 +42,19 @@ export class Listener {
   readonly #onResponseClose: (this: ServerResponse) => void;
   #endpoints = new EndpointTable([]);
   #stopping = false;
+  #dropTold = false;
 
-  constructor({ address, log, limits: given }: ListenerOptions) {
-    const limits = { ...HTTP_LIMITS, ...given };
+  constructor({ address, log, limits }: ListenerOptions) {
     this.#address = address;
     this.#log = log;
     this.#server = createServer({
       requestTimeout: limits.requestTimeoutMs,
       headersTimeout: limits.headersTimeoutMs,
-      keepAliveTimeout: limits.keepAliveTimeoutMs,
+      keepAliveTimeout: limits.keepAliveMs,
       connectionsCheckingInterval: Math.min(CHECK_MS, limits.headersTimeoutMs),
       maxHeaderSize: limits.maxHeaderBytes,
+      // Node's own answer to its absence is empty; ours is an error like all others.
+      requireHostHeader: false,
       // Finds the clients of streams that vanished without a word.
       keepAlive: true,
       keepAliveInitialDelay: 30_000,
@@ -103,6 +87,15 @@ export class Listener {
       expectContinue(request);
       this.#take(request, response);
     });
+    // Any other expectation than `100-continue` (RFC 9110, 10.1.1).
+    this.#server.on("checkExpectation", (request: IncomingMessage, response: ServerResponse) => {
+      this.#follow(request, response);
+      answerError(request, response, 417, "expectation", "Only `Expect: 100-continue` can be met here.");
+    });
+    this.#server.on("connect", (_request, socket) => {
+      answerConnect(socket as Socket, connections.get(socket as Socket) ?? []);
+    });
+    this.#server.on("drop", () => this.#tellOfDrop());
     // Node answers 503 to what comes after `Connection: close`, and would go on doing so.
     this.#server.on("dropRequest", (_request, socket) => {
       setImmediate(() => (socket as Socket).destroySoon());
@@ -163,13 +156,33 @@ export class Listener {
     clearTimeout(cut);
   }
 
-  #take(request: IncomingMessage, response: ServerResponse): void {
+  /** Keeps account of a response until it is closed. */
+  #follow(request: IncomingMessage, response: ServerResponse): void {
     this.#connections.get(request.socket)?.push(response);
     response.on("close", this.#onResponseClose);
     response.on("error", ignore);
     if (this.#stopping) response.shouldKeepAlive = false;
+  }
 
-    const path = pathOf(request.url ?? "");
+  #take(request: IncomingMessage, response: ServerResponse): void {
+    this.#follow(request, response);
+    const { url = "" } = request;
+    if (url.length > MAX_TARGET) {
+      answerError(
+        request,
+        response,
+        414,
+        "target_too_long",
+        `The request target is over ${MAX_TARGET} bytes.`,
+      );
+      return;
+    }
+    const hosts = countHosts(request.rawHeaders);
+    if (hosts > 1 || (hosts === 0 && request.httpVersion === "1.1")) {
+      answerError(request, response, 400, "bad_host", "A request needs a Host header, and only one.");
+      return;
+    }
+    const path = pathOf(url);
     if (path === null) {
       answerError(request, response, 400, "bad_target", "The request target has no path.");
       return;
@@ -187,6 +200,19 @@ export class Listener {
     }
   }
 
+  /** Once in a while: it may be an attack, which mustn't fill the log. */
+  #tellOfDrop(): void {
+    if (this.#dropTold) return;
+    this.#dropTold = true;
+    setTimeout(() => {
+      this.#dropTold = false;
+    }, DROP_TOLD_MS).unref();
+    this.#log.warn(
+      { connections: this.#server.maxConnections },
+      "connections are turned away: there are too many",
+    );
+  }
+
   /** A defect in an endpoint: this request's answer is lost, nothing else. */
   #failed(err: unknown, request: IncomingMessage, response: ServerResponse): void {
     this.#log.error({ err, path: pathOf(request.url ?? "") }, "an endpoint failed");
@@ -197,25 +223,6 @@ export class Listener {
 
 export function createListener(options: ListenerOptions): Listener {
   return new Listener(options);
-}
-
-function splitAddress(address: string): { host: string; port: number } {
-  const colon = address.lastIndexOf(":");
-  return { host: address.slice(0, colon).replace(/^\[|\]$/g, ""), port: Number(address.slice(colon + 1)) };
-}
-
-const REMEDY: Record<string, string> = {
-  EADDRINUSE: "another process listens there: stop it, or choose another port",
-  EACCES: "ports below 1024 need a privilege (CAP_NET_BIND_SERVICE): choose a higher one",
-  EADDRNOTAVAIL: "no interface of this machine has this address",
-  ENOTFOUND: "the name has no address",
-};
-
-function cannotListen(address: string, error: NodeJS.ErrnoException): LeatError {
-  return new LeatError("internal", "cannot_listen", `can't listen on ${address} (${error.code})`, {
-    hint: REMEDY[error.code ?? ""],
-    cause: error,
-  });
 }
 
 function ignore(): void {}

@@ -9,6 +9,7 @@ import { SENDERS } from "../../src/commands/send/sign.ts";
 import { hasEndpoint } from "../../src/component.ts";
 import { createListener } from "../../src/http/listener.ts";
 import { webhookSource } from "../../src/sources/webhook/source.ts";
+import { LIMITS } from "../http/limits.ts";
 import { keptLog } from "../http/log.ts";
 import { TestHost } from "../sources/host.ts";
 
@@ -19,7 +20,7 @@ const SECRET = `whsec_${Buffer.alloc(24, 3).toString("base64")}`;
 async function sources(t: TestContext): Promise<{ url: string; host: TestHost }> {
   const host = new TestHost();
   host.clock.wall = () => Date.now();
-  const listener = createListener({ address: "127.0.0.1:0", log: keptLog().log });
+  const listener = createListener({ address: "127.0.0.1:0", log: keptLog().log, limits: LIMITS });
   listener.setEndpoints(
     SENDERS.map((sender) => {
       const config = { path: `/${sender}`, verify: { type: sender, secret: SECRET } };

@@ -120,11 +120,17 @@ routes:
 
 test("a variable goes over the file, and an argument over both", (t) => {
   const yaml = `log: { level: error, format: json }\nlimits: { headers: 50 }\n${REST}`;
-  const env = { LEAT_LOG_LEVEL: "warn", LEAT_LIMITS_HEADERS: "60", LEAT_ADMIN_HOSTS: "a.example, b.example" };
+  const env = {
+    LEAT_LOG_LEVEL: "warn",
+    LEAT_LIMITS_HEADERS: "60",
+    LEAT_ADMIN_HOSTS: "a.example, b.example",
+    LEAT_HTTP_KEEP_ALIVE: "5s",
+  };
   const { settings } = load(t, yaml, { env, args: ["--log-level=debug", "--config", "x"] });
   assert.deepEqual(settings.log, { level: "debug", format: "json" });
   assert.equal(settings.limits.headers, 60);
   assert.deepEqual(settings.server.adminHosts, ["a.example", "b.example"]);
+  assert.equal(settings.server.http.keepAliveMs, 5_000);
   assert.equal(load(t, yaml, { env }).settings.log.level, "warn");
   assert.equal(load(t, yaml, { env, readEnv: false }).settings.log.level, "error");
 });

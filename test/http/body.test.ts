@@ -4,13 +4,14 @@ import { answerError, answerJson } from "../../src/http/answer.ts";
 import { BodyBudget, readBody } from "../../src/http/body.ts";
 import { createListener } from "../../src/http/listener.ts";
 import { waitFor } from "../wait-for.ts";
+import { LIMITS } from "./limits.ts";
 import { keptLog } from "./log.ts";
 import { RawClient } from "./raw-client.ts";
 
 async function reader(t: TestContext, budget: BodyBudget, maxBytes: number) {
   const seen: string[] = [];
   let begun = 0;
-  const listener = createListener({ address: "127.0.0.1:0", log: keptLog().log });
+  const listener = createListener({ address: "127.0.0.1:0", log: keptLog().log, limits: LIMITS });
   listener.setEndpoints([
     {
       path: "/",

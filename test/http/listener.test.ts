@@ -6,8 +6,10 @@ import { type TestContext, test } from "node:test";
 import { LeatError } from "../../src/errors.ts";
 import { answerJson } from "../../src/http/answer.ts";
 import { BodyBudget, readBody } from "../../src/http/body.ts";
-import { createListener, type HttpLimits, type Listener } from "../../src/http/listener.ts";
+import { createListener, type Listener } from "../../src/http/listener.ts";
+import type { HttpLimits } from "../../src/plan.ts";
 import { waitFor } from "../wait-for.ts";
+import { LIMITS } from "./limits.ts";
 import { keptLog } from "./log.ts";
 import { RawClient } from "./raw-client.ts";
 
@@ -27,11 +29,21 @@ async function listen(
   limits: Partial<HttpLimits> = {},
 ): Promise<{ listener: Listener; url: string; lines: ReturnType<typeof keptLog>["lines"] }> {
   const { log, lines } = keptLog();
-  const listener = createListener({ address: "127.0.0.1:0", log, limits });
+  const listener = createListener({ address: "127.0.0.1:0", log, limits: { ...LIMITS, ...limits } });
   listener.setEndpoints(Object.entries(handles).map(([path, handle]) => ({ path, subtree: true, handle })));
   await listener.start();
   t.after(() => listener.stop(0));
   return { listener, url: listener.url, lines };
+}
+
+/** The code of the last answer, which must be an error as Leat writes them. */
+function lastCode(client: RawClient): string {
+  const answer = client.received.slice(client.received.search(/HTTP\/1\.1 \d{3}(?!.*HTTP\/1\.1 \d{3})/s));
+  const [head = "", body = ""] = answer.split("\r\n\r\n");
+  assert.match(head, /content-type: application\/json/i, answer);
+  const { error } = JSON.parse(body) as { error: { code: string; message: string } };
+  assert.ok(error.message.length > 0);
+  return error.code;
 }
 
 async function open(t: TestContext, url: string): Promise<RawClient> {
@@ -93,7 +105,6 @@ test("what is no HTTP is answered 400 and closed; oversized headers 431", async 
     "\x16\x03\x01\x02\x00",
     "GET /a HTTP/9.9\r\nhost: x\r\n\r\n",
     "GET /a HTTP/1.1\r\nhost: x\r\nbad header: y\r\n\r\n",
-    "GET /a HTTP/1.1\r\n\r\n",
     "POST /a HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n",
     "POST /a HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n",
     "GET /a HTTP/1.1\r\nhost: x\r\nx: a\r\n b\0\r\n\r\n",
@@ -102,10 +113,49 @@ test("what is no HTTP is answered 400 and closed; oversized headers 431", async 
     client.send(garbage);
     assert.equal(await client.status(), 400, JSON.stringify(garbage));
     await client.untilEnd();
+    assert.equal(lastCode(client), "bad_request");
   }
   const client = await open(t, url);
   client.send(`GET /a HTTP/1.1\r\nhost: x\r\nx: ${"y".repeat(100_000)}\r\n\r\n`);
   assert.equal(await client.status(), 431);
+  await client.untilEnd();
+  assert.equal(lastCode(client), "headers_too_large");
+});
+
+test("a request without Host, or with two, is answered 400 as other errors are, and the connection is of use", async (t) => {
+  const { url } = await listen(t, { "/a": echo });
+  const client = await open(t, url);
+  client.send("GET /a HTTP/1.1\r\n\r\n");
+  assert.equal(await client.status(1), 400);
+  assert.equal(lastCode(client), "bad_host");
+  client.send("GET /a HTTP/1.1\r\nhost: x\r\nHost: y\r\n\r\n");
+  assert.equal(await client.status(2), 400);
+  assert.equal(lastCode(client), "bad_host");
+  client.send("GET /a HTTP/1.1\r\nhost: x\r\n\r\n");
+  assert.equal(await client.status(3), 200);
+  const old = await open(t, url);
+  old.send("GET /a HTTP/1.0\r\n\r\n");
+  assert.equal(await old.status(), 200, "HTTP/1.0 has no Host");
+});
+
+test("a target over 16 KiB is answered 414", async (t) => {
+  const { url } = await listen(t, { "/a": echo });
+  const client = await open(t, url);
+  client.send(`GET /a?${"x".repeat(16 * 1024)} HTTP/1.1\r\nhost: x\r\n\r\n`);
+  assert.equal(await client.status(), 414);
+  assert.equal(lastCode(client), "target_too_long");
+});
+
+test("CONNECT and upgrades to other protocols are answered, not cut", async (t) => {
+  const { url } = await listen(t, { "/a": echo });
+  const proxy = await open(t, url);
+  proxy.send("CONNECT example.com:443 HTTP/1.1\r\nhost: example.com:443\r\n\r\n");
+  assert.equal(await proxy.status(), 501);
+  await proxy.untilEnd();
+  assert.equal(lastCode(proxy), "no_proxy");
+  const upgrade = await open(t, url);
+  upgrade.send("GET /a HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n");
+  assert.equal(await upgrade.status(), 200);
 });
 
 test("pipelined requests are answered in order, and garbage behind them costs them nothing", async (t) => {
@@ -184,6 +234,7 @@ test("slow headers and slow bodies are cut off with 408, an open answer isn't", 
   for (const client of [slowHeaders, slowBody]) {
     assert.equal(await client.status(), 408);
     await client.untilEnd();
+    assert.equal(lastCode(client), "timeout");
   }
   await silent.untilEnd();
   (stream as ServerResponse | null)?.end("two");
@@ -206,6 +257,7 @@ test("Expect: 100-continue is answered when the body is wanted, and not before a
   const odd = await open(t, url);
   odd.send("POST /a HTTP/1.1\r\nhost: x\r\nexpect: the-unexpected\r\ncontent-length: 2\r\n\r\n");
   assert.equal(await odd.status(), 417);
+  assert.equal(lastCode(odd), "expectation");
 });
 
 test("a sender in the middle of a large body that isn't wanted sees the answer", async (t) => {
@@ -303,12 +355,15 @@ test("a thousand open connections, and every one is served", async (t) => {
   assert.ok(statuses.every((status) => status === 200));
 });
 
-test("connections beyond the bound are turned away, and places become free", async (t) => {
-  const { listener, url } = await listen(t, { "/a": echo }, { maxConnections: 1 });
+test("connections beyond the bound are turned away, which is told once, and places become free", async (t) => {
+  const { listener, url, lines } = await listen(t, { "/a": echo }, { maxConnections: 1 });
   const first = await open(t, url);
   await waitFor("the first one", async () => (await listener.connections()) === 1);
-  const second = await open(t, url);
-  await second.untilEnd();
+  for (let more = 0; more < 2; more++) {
+    const second = await open(t, url);
+    await second.untilEnd();
+  }
+  assert.equal(lines.filter(({ message }) => message.includes("turned away")).length, 1);
   first.close();
   await waitFor("the place", async () => (await listener.connections()) === 0);
   assert.equal((await fetch(`${url}/a`, { method: "POST", body: "x" })).status, 200);
@@ -335,7 +390,11 @@ test("an address that is taken is told with its remedy", async (t) => {
   t.after(() => taken.close());
   const address = taken.address();
   assert.ok(typeof address === "object" && address !== null);
-  const listener = createListener({ address: `127.0.0.1:${address.port}`, log: keptLog().log });
+  const listener = createListener({
+    address: `127.0.0.1:${address.port}`,
+    log: keptLog().log,
+    limits: LIMITS,
+  });
   await assert.rejects(listener.start(), (error: unknown) => {
     return (
       error instanceof LeatError && error.code === "cannot_listen" && /another process/.test(error.hint ?? "")
@@ -345,7 +404,7 @@ test("an address that is taken is told with its remedy", async (t) => {
 });
 
 test("an IPv6 address", async (t) => {
-  const listener = createListener({ address: "[::1]:0", log: keptLog().log });
+  const listener = createListener({ address: "[::1]:0", log: keptLog().log, limits: LIMITS });
   await listener.start();
   t.after(() => listener.stop(0));
   assert.equal((await fetch(listener.url)).status, 404);

@@ -291,6 +291,41 @@ describe("who may read", () => {
     });
   });
 
+  test("on loopback a stream that anyone may read isn't read under a name that a page could have pointed there", async () => {
+    const tried = async (fields: object, hosts: readonly string[] | null): Promise<string[]> => {
+      const answered: string[] = [];
+      await withStream(fields, async (stream) => {
+        stream.hosts = hosts;
+        await stream.replaceSink();
+        for (const host of [
+          "evil.example:8080",
+          "127.0.0.1.evil.example",
+          "localhost.",
+          "127.0.0.1:8080",
+          "[::1]:8080",
+          "LocalHost",
+          "app.localhost:1",
+          "leat.example.com",
+          "app.example.com",
+        ]) {
+          const reader = await open(stream, "channel=a", { host, authorization: "Bearer t" });
+          if (reader.status === 200) answered.push(host);
+          else assert.equal(reader.status, 421, host);
+        }
+      });
+      return answered;
+    };
+    const ours = ["127.0.0.1:8080", "[::1]:8080", "LocalHost", "app.localhost:1"];
+    assert.deepEqual(await tried({}, []), ours);
+    assert.deepEqual(await tried({}, ["leat.example.com:443"]), [...ours, "leat.example.com"]);
+    assert.deepEqual(await tried({ origins: "https://app.example.com" }, []), [...ours, "app.example.com"]);
+    const all = 9;
+    assert.equal((await tried({}, null)).length, all, "off loopback");
+    assert.equal((await tried({ origins: "*" }, [])).length, all, "any page may read anyway");
+    const bearer = { auth: { type: "bearer", token: "t" } };
+    assert.equal((await tried(bearer, [])).length, all, "no page has the token");
+  });
+
   test("any origin where * is written, without the user's cookies", async () => {
     await withStream({ origins: ["*"] }, async (stream) => {
       const reader = await open(stream, "channel=a", { origin: "https://elsewhere.test" });

@@ -51,6 +51,8 @@ export class StreamUnderTest {
   /** The journal's last seq; follows what is published. */
   committed = 0;
   port = 0;
+  /** Of the sinks made from now on (`replaceSink`). */
+  hosts: readonly string[] | null = null;
   readonly #server;
   readonly #fields: object;
   static readonly #open = new Set<StreamUnderTest>();
@@ -82,6 +84,7 @@ export class StreamUnderTest {
       clock: systemClock,
       log: this.log,
       committed: () => this.committed,
+      hosts: this.hosts,
       index: {
         read: (after, wants, limit) => index.read("browser", after, wants, limit),
         bounds: () => index.bounds("browser"),

@@ -2,7 +2,7 @@
  * An address at which a stream is read as Server-Sent Events or by long polls. Whoever has frames hands them in by
  * `publish`; whoever keeps them gives them again as a `StreamHistory`.
  *
- * Refusals: what a reader can't mend by waiting (origin, token, channel) is 401, 403 or 400, with which an EventSource
+ * Refusals: what a reader can't mend by waiting (name, origin, token, channel) is 421, 403, 401 or 400, with which an EventSource
  * ends for good, as it should. What passes (load, a restart) is a 200 that says `bye` and ends, so that it comes back.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
@@ -11,7 +11,7 @@ import type { Seq } from "../../event.ts";
 import { answerError, answerJson } from "../../http/answer.ts";
 import { queryOf } from "../../http/target.ts";
 import { type Chance, type Clock, type Logger, systemChance } from "../../ports.ts";
-import { type Auth, checkOrigin, isAuthorized } from "../stream/access.ts";
+import { type Auth, checkOrigin, isAuthorized, isKnownHost } from "../stream/access.ts";
 import { selectChannels } from "../stream/channels.ts";
 import { Feed } from "../stream/feed.ts";
 import { newCounters, type StreamMetrics } from "../stream/metrics.ts";
@@ -55,6 +55,8 @@ const SIGNALS: Signals = { heartbeat: encodeHeartbeat, gap: encodeGap };
 export interface SseOptions {
   readonly path: string;
   readonly origins: readonly string[];
+  /** As `StreamHost.hosts` has it. */
+  readonly hosts: readonly string[] | null;
   readonly auth: Auth;
   /** Names and patterns that readers may join. */
   readonly channels: readonly string[];
@@ -119,7 +121,13 @@ export class SseEndpoint implements HttpEndpoint {
   }
 
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const cors = checkOrigin(request, this.#options.origins);
+    const { auth, origins, hosts } = this.#options;
+    if (!isKnownHost(request, auth, origins, hosts)) {
+      const message = "The stream isn't read under this name: it would have to be in server.hosts.";
+      answerError(request, response, 421, "host_not_allowed", message);
+      return;
+    }
+    const cors = checkOrigin(request, origins);
     if (cors === null) {
       answerError(request, response, 403, "origin_not_allowed", "Pages of this origin may not read here.");
       return;
@@ -136,7 +144,7 @@ export class SseEndpoint implements HttpEndpoint {
       return;
     }
     const query = new URLSearchParams(queryOf(request.url ?? ""));
-    if (!isAuthorized(this.#options.auth, request, query)) {
+    if (!isAuthorized(auth, request, query)) {
       const more = ["www-authenticate", "Bearer"];
       answerError(request, response, 401, "unauthorized", "A valid token is needed.", more);
       return;

@@ -99,11 +99,12 @@ export const sseSink: StreamSinkType<SseConfig> = {
 class SseSink implements StreamSink, HasStreamMetrics {
   readonly #endpoint: SseEndpoint;
 
-  constructor(config: SseConfig, { index, committed, clock, log }: StreamHost) {
+  constructor(config: SseConfig, { index, committed, hosts, clock, log }: StreamHost) {
     const { on_connect: onConnect } = config.history;
     this.#endpoint = new SseEndpoint({
       path: config.path,
       origins: config.origins ?? [],
+      hosts,
       auth: config.auth,
       channels: config.channels.map((entry) => (typeof entry === "string" ? entry : entry.name)),
       format: { event: config.event, envelope: config.envelope },

@@ -1,10 +1,32 @@
-/** Who may read: the page's origin, and the reader's token. */
+/** Who may read: the name it calls us by, the page's origin, and the reader's token. */
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { IncomingMessage } from "node:http";
+import { hostName, isOwnName } from "../../http/host.ts";
 
 export type Auth =
   | { readonly type: "none" }
   | { readonly type: "bearer"; readonly token: readonly string[]; readonly query: boolean };
+
+/**
+ * Whether the name by which we are called is one of ours. It matters where nothing else keeps strangers out: without a
+ * token, and unless any page may read (`*`). The names of `origins` are trusted as their pages are.
+ *
+ * @param hosts names beside localhost and addresses; null: any
+ */
+export function isKnownHost(
+  request: IncomingMessage,
+  auth: Auth,
+  origins: readonly string[],
+  hosts: readonly string[] | null,
+): boolean {
+  if (hosts === null || auth.type !== "none" || origins.includes("*")) return true;
+  const name = hostName(request.headers.host ?? "");
+  if (isOwnName(name)) return true;
+  return (
+    hosts.some((known) => hostName(known) === name) ||
+    origins.some((origin) => URL.parse(origin)?.hostname === name)
+  );
+}
 
 /**
  * What a page of another origin is told; null when it may not read. A request without `Origin` comes from no page, or

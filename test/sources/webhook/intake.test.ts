@@ -8,6 +8,7 @@ import { LeatError } from "../../../src/errors.ts";
 import { unpackHeaders } from "../../../src/event.ts";
 import { createListener } from "../../../src/http/listener.ts";
 import { webhookSource } from "../../../src/sources/webhook/source.ts";
+import { LIMITS } from "../../http/limits.ts";
 import { keptLog } from "../../http/log.ts";
 import { RawClient } from "../../http/raw-client.ts";
 import { waitFor } from "../../wait-for.ts";
@@ -36,7 +37,7 @@ async function run(t: TestContext, fields: object, host = new TestHost()): Promi
   const source = webhookSource.create(webhookSource.schema.parse({ path: "/hook", ...fields }), host);
   assert.ok(hasEndpoint(source));
   const { log, lines } = keptLog();
-  const listener = createListener({ address: "127.0.0.1:0", log });
+  const listener = createListener({ address: "127.0.0.1:0", log, limits: LIMITS });
   listener.setEndpoints([source.endpoint()]);
   await source.start();
   await listener.start();
