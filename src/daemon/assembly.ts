@@ -81,7 +81,11 @@ function makeSource(plan: SourcePlan, parts: AssemblyParts): Source {
   return type.create(plan.config, parts.hostOf(plan));
 }
 
-function makeSink(plan: SinkPlan, { journal, clock, log, server, answerBytes }: AssemblyParts): BuiltSink {
+function makeSink(
+  plan: SinkPlan,
+  former: string | undefined,
+  { journal, clock, log, server, answerBytes }: AssemblyParts,
+): BuiltSink {
   const { name } = plan;
   const type: SinkType | undefined = sinkTypes.find((one) => one.type === plan.type);
   if (type === undefined) throw unknownType("sink", plan);
@@ -96,7 +100,7 @@ function makeSink(plan: SinkPlan, { journal, clock, log, server, answerBytes }: 
     return { kind: "pushed", plan, component: type.create(plan.config, pushedHost) };
   }
   const knownHosts = server.hosts.length > 0 || isLoopback(server.listen) ? server.hosts : null;
-  const streamed = streamHost({ ...host, hosts: knownHosts }, journal);
+  const streamed = streamHost({ ...host, hosts: knownHosts }, former, journal);
   return { kind: "stream", plan, component: type.create(plan.config, streamed) };
 }
 

@@ -23,6 +23,17 @@ export function definitionsOf(plan: Plan): SubscriptionDefinition[] {
   return definitions;
 }
 
+/** The former names of streams (`was`), where nothing else bears them now. */
+export function formerNames(plan: Plan): ReadonlyMap<string, string> {
+  const definitions = definitionsOf(plan);
+  const names = new Set(definitions.map(({ name }) => name));
+  return new Map(
+    definitions.flatMap(({ kind, name, was }): [string, string][] =>
+      kind !== "stream" || was === null || names.has(was) ? [] : [[name, was]],
+    ),
+  );
+}
+
 function pushed(
   route: RoutePlan,
   target: TargetPlan,
