@@ -6,10 +6,21 @@
 import type { Event, Seq } from "../../event.ts";
 import type { Committed } from "./committed.ts";
 
+/**
+ * Of the newest batches, so many stay unpacked once somebody asked: who keeps up shares them. What is decoded of an
+ * event hangs on it and may take ten times its bytes.
+ */
+const UNPACKED_BYTES = 8 * 1024 * 1024;
+const UNPACKED_EVENTS = 4096;
+
 export class Ring {
   #batches: Committed[] = [];
   #bytes = 0;
   readonly #limit: number;
+  /** From this place on batches stay unpacked; what those are. */
+  #fresh = 0;
+  #freshBytes = 0;
+  #freshEvents = 0;
   #newest: Seq;
 
   /** `newest` is the last seq committed before; at most `limit` bytes are kept. */
@@ -29,11 +40,29 @@ export class Ring {
     this.#batches.push(committed);
     this.#bytes += committed.bytes;
     this.#newest = committed.last;
+    this.#freshBytes += committed.bytes;
+    this.#freshEvents += committed.count;
+    while (
+      this.#fresh < this.#batches.length - 1 &&
+      (this.#freshBytes > UNPACKED_BYTES || this.#freshEvents > UNPACKED_EVENTS)
+    ) {
+      this.#repack();
+    }
     let shed = 0;
     while (this.#bytes > this.#limit && shed < this.#batches.length) {
       this.#bytes -= this.#batches[shed++]!.bytes;
     }
-    if (shed > 0) this.#batches.splice(0, shed);
+    if (shed === 0) return;
+    while (this.#fresh < shed) this.#repack();
+    this.#batches.splice(0, shed);
+    this.#fresh -= shed;
+  }
+
+  #repack(): void {
+    const batch = this.#batches[this.#fresh++]!;
+    this.#freshBytes -= batch.bytes;
+    this.#freshEvents -= batch.count;
+    batch.repack();
   }
 
   /** Events from exactly `next` on, to the end of the batch that holds it; null when it isn't held. */
@@ -45,7 +74,7 @@ export class Ring {
 
   get(seq: Seq): Event | undefined {
     const batch = this.#batch(seq);
-    return batch?.events[seq - batch.first];
+    return batch?.at(seq - batch.first);
   }
 
   /** The batch that holds `seq`; seqs are dense, so within it the place is a subtraction. */
