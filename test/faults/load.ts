@@ -130,8 +130,12 @@ export class Tally {
     this.total++;
   }
 
+  times(n: number): number {
+    return this.#times[n] ?? 0;
+  }
+
   has(n: number): boolean {
-    return (this.#times[n] ?? 0) > 0;
+    return this.times(n) > 0;
   }
 
   /** Those of `this` that `other` hasn't got; the first hundred. */
