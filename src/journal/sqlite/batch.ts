@@ -1,6 +1,7 @@
 /** One group while it is gathered and while it is away: the waiting appends, and what settles with them. */
 import type { Appended } from "../../component.ts";
 import type { NewEvent } from "../../event.ts";
+import type { Memory } from "./arena.ts";
 import type { DeltaSource, TakenDelta } from "./delta.ts";
 import { EventPacker } from "./packed-events.ts";
 
@@ -24,8 +25,8 @@ export class Batch {
   /** Appends below it were told that it takes too long. */
   #late = 0;
 
-  constructor(events: number, bytes: number) {
-    this.packer = new EventPacker(events, bytes);
+  constructor(memory: Memory) {
+    this.packer = new EventPacker(memory);
   }
 
   /** Packs the event at once: nothing of the caller's memory is kept. */

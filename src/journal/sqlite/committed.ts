@@ -4,11 +4,11 @@
  */
 import type { Event, Seq } from "../../event.ts";
 import type { Commit } from "../journal.ts";
-import { EventUnpacker, type PackedEvents } from "./packed-events.ts";
+import { type EventPacker, EventUnpacker } from "./packed-events.ts";
 
 const NONE: ReadonlySet<number> = new Set();
 
-/** What one takes beside its bytes, text and numbers: its objects, and what the engine keeps for two buffers. */
+/** What one takes beside its bytes and text: its objects. */
 const OVERHEAD_BYTES = 1024;
 
 export class Committed implements Commit {
@@ -16,19 +16,19 @@ export class Committed implements Commit {
   readonly count: number;
   /** What they take in memory, about. */
   readonly bytes: number;
-  readonly #packed: PackedEvents;
+  readonly #packer: EventPacker;
   /** Indexes of packed ones that were not appended (duplicates, refused ones). */
   readonly #stale: ReadonlySet<number>;
   #events: readonly Event[] | null = null;
   #keeps = true;
 
-  constructor(packed: PackedEvents, first: Seq, stale = NONE) {
-    this.#packed = fitted(packed);
+  /** `packer`: closed, and this one's to release. */
+  constructor(packer: EventPacker, first: Seq, stale = NONE) {
+    this.#packer = packer;
     this.#stale = stale;
     this.first = first;
-    this.count = packed.count - stale.size;
-    const { bytes, text, numbers } = this.#packed;
-    this.bytes = bytes.buffer.byteLength + text.length + numbers.buffer.byteLength + OVERHEAD_BYTES;
+    this.count = packer.count - stale.size;
+    this.bytes = packer.size + OVERHEAD_BYTES;
   }
 
   /** The last one's seq; `first - 1` when there is none. */
@@ -36,12 +36,16 @@ export class Committed implements Commit {
     return this.first + this.count - 1;
   }
 
-  /** In seq order, contiguous; unpacked once, and after `repack` for each who asks. */
+  /**
+   * In seq order, contiguous; unpacked once, and after `repack` for each who asks, into memory that lives as long as
+   * any of them. Not after `release`.
+   */
   get events(): readonly Event[] {
     if (this.#events !== null) return this.#events;
-    const unpacker = new EventUnpacker(this.#packed);
+    const { count, text, bytes } = this.#packer.view();
+    const unpacker = new EventUnpacker({ count, text, bytes: bytes.slice() });
     const events: Event[] = [];
-    for (let index = 0; index < this.#packed.count; index++) {
+    for (let index = 0; index < count; index++) {
       if (this.#stale.has(index)) unpacker.skip();
       else events.push(unpacker.next(this.first + events.length));
     }
@@ -51,15 +55,16 @@ export class Committed implements Commit {
 
   /** The one at this place among them. */
   at(place: number): Event | undefined {
-    if (this.#events !== null || this.#keeps) return this.events[place];
-    if (place >= this.count) return undefined;
-    const unpacker = new EventUnpacker(this.#packed);
+    if (this.#events !== null) return this.#events[place];
+    if (this.#keeps || place >= this.count) return this.events[place];
+    const unpacker = new EventUnpacker(this.#packer.view());
     let before = 0;
     for (let index = 0; before < place || this.#stale.has(index); index++) {
       if (!this.#stale.has(index)) before++;
       unpacker.skip();
     }
-    return unpacker.next(this.first + place);
+    const event = unpacker.next(this.first + place);
+    return { ...event, headers: Buffer.from(event.headers), body: Buffer.from(event.body) };
   }
 
   /** Keeps its events no longer unpacked: with what was decoded of them they take many times their bytes. */
@@ -68,11 +73,16 @@ export class Committed implements Commit {
     this.#events = null;
   }
 
+  /** Nobody will ask for its events who hasn't yet. */
+  release(): void {
+    this.#packer.release();
+  }
+
   /** How many there are of each source. */
   bySource(): ReadonlyMap<string, number> {
     const counts = new Map<string, number>();
-    const unpacker = new EventUnpacker(this.#packed);
-    for (let index = 0; index < this.#packed.count; index++) {
+    const unpacker = new EventUnpacker(this.#packer.view());
+    for (let index = 0; index < this.#packer.count; index++) {
       if (!this.#stale.has(index)) {
         const source = unpacker.source();
         counts.set(source, (counts.get(source) ?? 0) + 1);
@@ -81,12 +91,4 @@ export class Committed implements Commit {
     }
     return counts;
   }
-}
-
-/** What is packed without room to spare: a packer takes more than a small group needs, which the ring would keep. */
-function fitted(packed: PackedEvents): PackedEvents {
-  const { bytes, numbers } = packed;
-  if (bytes.buffer.byteLength <= 2 * bytes.byteLength) return packed;
-  // Not `slice`, which of a Buffer is a view.
-  return { ...packed, bytes: new Uint8Array(bytes), numbers: new Float64Array(numbers) };
 }

@@ -1,6 +1,7 @@
 /**
- * Group commit, seen from the main thread. What is appended and settled gathers in a batch; a batch leaves for the writer
- * as soon as the writer is free, so that whatever came while the last fsync ran goes into the next one, without a timer.
+ * Group commit, seen from the main thread. What is appended and settled in one turn of the event loop gathers in a batch
+ * and leaves for the writer, which commits together all that has come while its last fsync ran: without a timer, and
+ * without waiting for this thread between two commits.
  *
  * A state machine:
  * - *working*: batches leave, results come back in order.
@@ -14,6 +15,7 @@ import { LeatError } from "../../errors.ts";
 import type { NewEvent } from "../../event.ts";
 import type { Clock } from "../../ports.ts";
 import type { JournalTuning, SinkState } from "../journal.ts";
+import { Arena } from "./arena.ts";
 import { Batch } from "./batch.ts";
 import {
   busyError,
@@ -27,6 +29,7 @@ import { CommitTimes } from "./commit-times.ts";
 import { Committed } from "./committed.ts";
 import type { DeltaSink, DeltaSource } from "./delta.ts";
 import type { Command, Group, GroupResult } from "./group.ts";
+import { EventPacker, transferOf, unpackEvents } from "./packed-events.ts";
 import type { RefusalQueue } from "./refusals.ts";
 import type { Ring } from "./ring.ts";
 import type { ClosedReason, FromWriter, ToWriter, WriterState } from "./writer-messages.ts";
@@ -35,12 +38,14 @@ export interface Grouping {
   /** A group holds at most so much, so that no commit takes long. */
   readonly events: number;
   readonly bytes: number;
-  /** A second group is sent behind the one being committed only if it is worth an fsync of its own: so many events. */
-  readonly worthQueueing: number;
+  /** Behind a group that is being committed another is sent if it is worth a message: so many events. */
+  readonly worthSending: number;
 }
 
-const GROUPING: Grouping = { events: 1000, bytes: 8 * 1024 * 1024, worthQueueing: 64 };
-const IN_FLIGHT = 2;
+/** A group lies in one slab of the arena. */
+const GROUPING: Grouping = { events: 1000, bytes: 512 * 1024, worthSending: 8 };
+/** Groups sent and not answered: so many that the writer never waits for one, and few enough for its memory. */
+const IN_FLIGHT = 32;
 /** How long between tries while the disk is full. */
 const RETRY_MS = 1000;
 /** A reply or a `leat` event that was committed before a crash is not appended again by the repeated delivery. */
@@ -82,6 +87,7 @@ export class Committer implements DeltaSink {
   #limits: JournalTuning["limits"];
   readonly #options: CommitterOptions;
   readonly #grouping: Grouping;
+  readonly #arena = new Arena();
   #open: Batch;
   /** Full batches that wait for the writer, oldest first. */
   #queue: Batch[] = [];
@@ -106,7 +112,7 @@ export class Committer implements DeltaSink {
     this.#limits = options.limits;
     this.state = options.start;
     this.#closed = options.start.closed;
-    this.#open = new Batch(16, 16384);
+    this.#open = new Batch(this.#arena);
   }
 
   get stalled(): boolean {
@@ -133,8 +139,9 @@ export class Committer implements DeltaSink {
     }
     const open = this.#open.packer;
     if (open.count >= this.#grouping.events || (open.count > 0 && open.size + bytes > this.#grouping.bytes)) {
+      open.close();
       this.#queue.push(this.#open);
-      this.#open = new Batch(this.#grouping.events, open.size);
+      this.#open = new Batch(this.#arena);
     }
     this.uncommittedBytes += bytes;
     if (!this.#watching) this.#watch();
@@ -202,8 +209,8 @@ export class Committer implements DeltaSink {
   /** What the writer says. */
   receive(message: FromWriter): void {
     switch (message.kind) {
-      case "result":
-        this.#received(message.result);
+      case "results":
+        this.#received(message);
         break;
       case "commanded":
         this.#commanded(message);
@@ -233,7 +240,7 @@ export class Committer implements DeltaSink {
     this.#failed = [];
     this.#away = [];
     this.#queue = [];
-    this.#open = new Batch(1, 0);
+    this.#open = new Batch(this.#arena);
     this.uncommittedBytes = 0;
     for (const batch of batches) {
       batch.rejectAll(error);
@@ -262,7 +269,7 @@ export class Committer implements DeltaSink {
   #pump(): void {
     // While stalled it is the retry that sends, one at a time.
     while (this.lost === null && !this.#stalled && this.#away.length < IN_FLIGHT) {
-      const waiting = this.#queue.length > 0 || this.#open.packer.count >= this.#grouping.worthQueueing;
+      const waiting = this.#queue.length > 0 || this.#open.packer.count >= this.#grouping.worthSending;
       if (this.#away.length > 0 && !waiting) return;
       if (!this.#something()) return;
       this.#send(this.#nextBatch());
@@ -283,11 +290,7 @@ export class Committer implements DeltaSink {
     const queued = this.#queue.shift();
     if (queued !== undefined) return queued;
     const batch = this.#open;
-    // As much room as this one needed, and a little more: a steady load then allocates once a group.
-    this.#open = new Batch(
-      Math.max(16, Math.ceil(batch.packer.count * 1.25)),
-      Math.max(16384, Math.ceil(batch.packer.size * 1.25)),
-    );
+    this.#open = new Batch(this.#arena);
     return batch;
   }
 
@@ -300,6 +303,7 @@ export class Committer implements DeltaSink {
       for (const event of taken.raises) batch.packer.add(event, 0, RAISED_DEDUPE_MS);
     }
     this.#dirty.clear();
+    batch.packer.close();
     const group: Group = {
       number: ++this.#number,
       now: clock.wall(),
@@ -312,8 +316,7 @@ export class Committer implements DeltaSink {
     };
     if (this.#sinks.size > 0) this.#sinks = new Map();
     this.#away.push({ batch, group });
-    const { buffer } = group.appends.bytes;
-    this.#post({ kind: "group", group }, buffer instanceof ArrayBuffer ? [buffer] : []);
+    this.#post({ kind: "group", group }, transferOf(group.appends));
   }
 
   #post(message: ToWriter, transfer: readonly ArrayBuffer[] = []): void {
@@ -322,31 +325,38 @@ export class Committer implements DeltaSink {
 
   // ----------------------------------------------------------------------------------------------------- receiving
 
-  #received(result: GroupResult): void {
-    const away = this.#away.shift();
-    if (away === undefined) return;
-    const { batch } = away;
-    this.#forget(batch);
-    if (result.ok) this.#committed(batch, result);
-    else if (result.failure === "full") this.#full(away);
-    else {
-      this.#away.unshift(away);
-      this.lose(lostError(result.failure, result.message));
-      return;
+  #received({ results, seconds }: Extract<FromWriter, { kind: "results" }>): void {
+    let events = 0;
+    let bytes = 0;
+    for (const result of results) {
+      const away = this.#away.shift();
+      if (away === undefined) return;
+      const { batch } = away;
+      this.#forget(batch);
+      if (result.ok) {
+        events += this.#committed(batch, result);
+        bytes += batch.bytes;
+      } else if (result.failure === "full") this.#full(away);
+      else {
+        this.#away.unshift(away);
+        this.lose(lostError(result.failure, result.message));
+        return;
+      }
     }
+    if (results.some(({ ok }) => ok)) this.times.add(seconds, events, bytes);
     this.#settled();
     this.#pump();
   }
 
-  #committed(batch: Batch, result: Extract<GroupResult, { ok: true }>): void {
+  /** Returns how many events are new. */
+  #committed(batch: Batch, result: Extract<GroupResult, { ok: true }>): number {
     const committed = freshOf(batch, result);
-    this.times.add(result.seconds, committed.count, batch.packer.size);
     if (this.#stalled) {
       this.#stalled = false;
       this.#retries = 0;
       this.#options.changed();
     }
-    this.#options.ring.push(committed);
+    const shed = this.#options.ring.push(committed);
     for (const { source, taken } of batch.settling) source.committed(taken);
     let at = 0;
     let seq = result.firstSeq;
@@ -361,12 +371,14 @@ export class Committer implements DeltaSink {
         batch.reject(index, refusedError(refusedIndexes.get(index) ?? ""));
       } else batch.resolve(index, seq++, false, false);
     }
-    this.#tell(committed);
+    this.#tell(committed, shed);
+    return committed.count;
   }
 
-  #tell(committed: Committed): void {
-    if (committed.count === 0) return;
-    for (const listener of this.#listeners) listener(committed);
+  /** Tells of a commit. What the ring has shed for it goes only then: it may be this very commit. */
+  #tell(committed: Committed, shed: readonly Committed[]): void {
+    if (committed.count > 0) for (const listener of this.#listeners) listener(committed);
+    for (const gone of shed) gone.release();
   }
 
   /** The disk is full: appends are refused, the rest is kept for the next try. */
@@ -374,7 +386,7 @@ export class Committer implements DeltaSink {
     this.#failed.push(away);
     const waiting = [...this.#queue, this.#open];
     this.#queue = [];
-    this.#open = new Batch(16, 16384);
+    this.#open = new Batch(this.#arena);
     for (const batch of waiting) this.#forget(batch);
     for (const batch of [away.batch, ...waiting]) batch.rejectAll(fullError("disk_full"));
     this.#close("disk_full");
@@ -414,10 +426,12 @@ export class Committer implements DeltaSink {
     this.#commands.delete(number);
     if (result.ok) {
       const { appended, through } = result;
-      const committed = new Committed(appended, through - appended.count + 1);
-      this.#options.ring.push(committed);
+      const packer = new EventPacker();
+      for (const event of unpackEvents(appended)) packer.add(event, event.seq, null);
+      const committed = new Committed(packer, through - appended.count + 1);
+      const shed = this.#options.ring.push(committed);
       waiting?.resolve(result.value);
-      this.#tell(committed);
+      this.#tell(committed, shed);
     } else if (result.failure === "storage") this.lose(lostError("storage", result.error.message));
     else if (result.failure === "full") {
       this.#close("disk_full");
@@ -477,10 +491,9 @@ function freshOf(
   batch: Batch,
   { firstSeq, duplicates, refused }: Extract<GroupResult, { ok: true }>,
 ): Committed {
-  const view = batch.packer.view();
-  if (duplicates.length + refused.length === 0) return new Committed(view, firstSeq);
+  if (duplicates.length + refused.length === 0) return new Committed(batch.packer, firstSeq);
   const stale = new Set<number>();
   for (const { index } of duplicates) stale.add(index);
   for (const { index } of refused) stale.add(index);
-  return new Committed(view, firstSeq, stale);
+  return new Committed(batch.packer, firstSeq, stale);
 }

@@ -81,8 +81,8 @@ export interface SubscriptionDelta {
   readonly cleared: readonly Seq[];
   /** Dead letters whose replay went well: they hold their keys no longer. */
   readonly freed: readonly Seq[];
-  /** The subscription's new `feeds` (JSON of feeds.ts), when the main thread has moved a route's own place. */
-  readonly feeds?: string;
+  /** A stream's index has got so much of what these routes own of before they joined it (`RouteSpans.unindexed`). */
+  readonly indexed?: readonly { readonly routes: readonly string[]; readonly through: Seq }[];
 }
 
 /** Rare commands, each a commit of its own between two groups. */
@@ -123,7 +123,6 @@ export type GroupResult =
       }[];
       /** Appends refused one by one after the group failed as a whole: index → why. */
       readonly refused: readonly { readonly index: number; readonly message: string }[];
-      readonly seconds: number;
     }
   | {
       readonly number: number;

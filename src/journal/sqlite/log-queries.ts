@@ -176,7 +176,7 @@ export class LogQueries {
 }
 
 function packOne(event: Event): PackedEvents {
-  const packer = new EventPacker(1, event.headers.byteLength + event.body.byteLength);
+  const packer = new EventPacker();
   packer.add(event, event.seq, null);
   return packer.pack();
 }

@@ -1,25 +1,25 @@
 /**
- * Many events as one string, one array of numbers and one buffer: what travels between threads, and what the ring holds.
- * Structured clone of an object per event, each with two small buffers, costs ten times as much; the few large pieces
- * also survive the young generation for nothing, where thousands of small ones would be copied by each collection.
+ * Many events as one string and one run of bytes: what travels between threads, and what the ring holds. Structured clone
+ * of an object per event, each with two small buffers, costs ten times as much; the few large pieces also survive the
+ * young generation for nothing, where thousands of small ones would be copied by each collection.
  *
  * A body that the HTTP parser hands out is a slice of a 64 KiB slab, which would be kept (and posted) whole. Packing
  * copies it once, when it is appended, so nothing holds on to the slab.
  */
 import type { Event, NewEvent, Seq } from "../../event.ts";
+import { type Memory, ownMemory, type Room } from "./arena.ts";
 
 export interface PackedEvents {
   readonly count: number;
   /** For each event source, id, type, subject and key, one behind the other; their lengths are among the numbers. */
   readonly text: string;
-  /** For each event: see the offsets below; -1 is null. */
-  readonly numbers: Float64Array;
-  /** For each event its headers, then its body, one after the other. */
+  /** For each event its numbers (see the offsets below; -1 is null), its headers, its body, and up to 7 bytes of nothing. */
   readonly bytes: Uint8Array;
 }
 
-/** Numbers of one event. */
+/** Numbers of one event, each a float of 64 bits. */
 const NUMBERS = 12;
+const NUMBERS_BYTES = NUMBERS * 8;
 
 /** Offsets within them. `SEQ` is 0 before it has one; `DEDUPE` only means something for appends. */
 const SEQ = 0;
@@ -35,27 +35,34 @@ const TYPE_LENGTH = 9;
 const SUBJECT_LENGTH = 10;
 const KEY_LENGTH = 11;
 
+const NO_NUMBERS = new Float64Array(0);
+const NO_BYTES = new Uint8Array(0);
+
+/** So many bytes of headers and body take so much room. */
+function roomFor(bytes: number): number {
+  return NUMBERS_BYTES + Math.ceil(bytes / 8) * 8;
+}
+
 /** Gathers events; grows as needed. */
 export class EventPacker {
   count = 0;
-  /** How many bytes of headers and bodies are packed. */
+  /** How much room they take, in bytes. */
   size = 0;
+  readonly #memory: Memory;
+  #room: Room | null = null;
+  #numbers: Float64Array = NO_NUMBERS;
+  #bytes: Uint8Array = NO_BYTES;
   #texts: string[] = [];
-  #numbers: Float64Array;
-  #bytes: Buffer;
 
-  /** What to make room for at first, so that a steady load allocates once. */
-  constructor(events = 16, bytes = 16384) {
-    this.#numbers = new Float64Array(events * NUMBERS);
-    this.#bytes = Buffer.allocUnsafeSlow(bytes);
+  constructor(memory: Memory = ownMemory) {
+    this.#memory = memory;
   }
 
   add(event: NewEvent, seq: Seq, dedupeMs: number | null): void {
     const { headers, body, source, id, type, subject, key } = event;
-    const end = this.size + headers.byteLength + body.byteLength;
-    if (end > this.#bytes.byteLength) this.#growBytes(end);
-    let at = this.count * NUMBERS;
-    if (at === this.#numbers.length) this.#growNumbers();
+    const end = this.size + roomFor(headers.byteLength + body.byteLength);
+    if (end > this.#bytes.byteLength) this.#grow(end);
+    let at = this.size / 8;
     const numbers = this.#numbers;
     numbers[at++] = seq;
     numbers[at++] = event.time;
@@ -72,30 +79,35 @@ export class EventPacker {
     this.#texts.push(source, id, type);
     if (subject !== null) this.#texts.push(subject);
     if (key !== null) this.#texts.push(key);
-    this.#bytes.set(headers, this.size);
-    this.#bytes.set(body, this.size + headers.byteLength);
+    this.#bytes.set(headers, this.size + NUMBERS_BYTES);
+    this.#bytes.set(body, this.size + NUMBERS_BYTES + headers.byteLength);
     this.size = end;
     this.count++;
   }
 
-  /** What was packed, as views on the packer's own memory. */
-  view(): PackedEvents {
-    return {
-      count: this.count,
-      text: this.#text(),
-      numbers: this.#numbers.subarray(0, this.count * NUMBERS),
-      bytes: this.#bytes.subarray(0, this.size),
-    };
+  /** Nothing is added from now on, but what belongs to the same group and has no other place to go. */
+  close(): void {
+    this.#room?.close(this.size);
+    this.#bytes = this.#bytes.subarray(0, this.size);
   }
 
-  /** A copy; `bytes` has a buffer of its own, of exactly its size, fit to be transferred. */
+  /** What was packed, where it lies. */
+  view(): PackedEvents {
+    return { count: this.count, text: this.#text(), bytes: this.#bytes.subarray(0, this.size) };
+  }
+
+  /** For another thread: memory that it may read too, or else a copy that is fit to be transferred (`transferOf`). */
   pack(): PackedEvents {
-    return {
-      count: this.count,
-      text: this.#text(),
-      numbers: this.#numbers.slice(0, this.count * NUMBERS),
-      bytes: new Uint8Array(this.#bytes.buffer.slice(0, this.size)),
-    };
+    const { count, text, bytes } = this.view();
+    return { count, text, bytes: bytes.buffer instanceof ArrayBuffer ? bytes.slice() : bytes };
+  }
+
+  /** What was packed is wanted by nobody any more. */
+  release(): void {
+    this.#room?.release();
+    this.#room = null;
+    this.#numbers = NO_NUMBERS;
+    this.#bytes = NO_BYTES;
   }
 
   #text(): string {
@@ -103,31 +115,32 @@ export class EventPacker {
     return this.#texts[0] ?? "";
   }
 
-  #growBytes(needed: number): void {
-    const grown = Buffer.allocUnsafeSlow(Math.max(needed, this.#bytes.byteLength * 2));
-    grown.set(this.#bytes.subarray(0, this.size));
-    this.#bytes = grown;
+  #grow(needed: number): void {
+    this.#room = this.#memory.grow(this.#room, this.size, needed);
+    const { buffer, start, end } = this.#room;
+    this.#bytes = new Uint8Array(buffer, start, end - start);
+    this.#numbers = new Float64Array(buffer, start, Math.floor((end - start) / 8));
   }
+}
 
-  #growNumbers(): void {
-    const grown = new Float64Array(this.#numbers.length * 2);
-    grown.set(this.#numbers);
-    this.#numbers = grown;
-  }
+/** What of packed events can be handed over instead of copied when they are posted. */
+export function transferOf({ bytes: { buffer } }: PackedEvents): ArrayBuffer[] {
+  return buffer instanceof ArrayBuffer ? [buffer] : [];
 }
 
 /** Walks packed events in order; the bytes of each are views on the packed ones. */
 export class EventUnpacker {
   readonly #packed: PackedEvents;
   readonly #bytes: Buffer;
-  #index = 0;
+  readonly #numbers: Float64Array;
   #offset = 0;
   #text = 0;
 
   constructor(packed: PackedEvents) {
     this.#packed = packed;
-    const { bytes } = packed;
-    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const { buffer, byteOffset, byteLength } = packed.bytes;
+    this.#bytes = Buffer.from(buffer, byteOffset, byteLength);
+    this.#numbers = new Float64Array(buffer, byteOffset, byteLength / 8);
   }
 
   /** The source's name of the next one. */
@@ -143,14 +156,14 @@ export class EventUnpacker {
 
   /** Passes over the next one. */
   skip(): void {
-    this.#offset += this.#number(HEADERS_LENGTH) + this.#number(BODY_LENGTH);
     for (let at = SOURCE_LENGTH; at <= KEY_LENGTH; at++) this.#text += Math.max(0, this.#number(at));
-    this.#index++;
+    this.#offset += roomFor(this.#number(HEADERS_LENGTH) + this.#number(BODY_LENGTH));
   }
 
   /** The next one, with the seq given or its own. */
   next(seq?: Seq): Event {
-    const bodyAt = this.#offset + this.#number(HEADERS_LENGTH);
+    const headersAt = this.#offset + NUMBERS_BYTES;
+    const bodyAt = headersAt + this.#number(HEADERS_LENGTH);
     const end = bodyAt + this.#number(BODY_LENGTH);
     const cause = this.#number(CAUSE);
     const event: Event = {
@@ -161,18 +174,17 @@ export class EventUnpacker {
       subject: this.#take(SUBJECT_LENGTH),
       key: this.#take(KEY_LENGTH),
       time: this.#number(TIME),
-      headers: this.#bytes.subarray(this.#offset, bodyAt),
+      headers: this.#bytes.subarray(headersAt, bodyAt),
       body: this.#bytes.subarray(bodyAt, end),
       hops: this.#number(HOPS),
       cause: cause === -1 ? null : cause,
     };
-    this.#index++;
-    this.#offset = end;
+    this.#offset += roomFor(end - headersAt);
     return event;
   }
 
   #number(offset: number): number {
-    return this.#packed.numbers[this.#index * NUMBERS + offset]!;
+    return this.#numbers[this.#offset / 8 + offset]!;
   }
 
   /** The next piece of text, by its length. */

@@ -13,6 +13,8 @@ import type { Committed } from "./committed.ts";
 const UNPACKED_BYTES = 8 * 1024 * 1024;
 const UNPACKED_EVENTS = 4096;
 
+const NONE: readonly Committed[] = [];
+
 export class Ring {
   #batches: Committed[] = [];
   #bytes = 0;
@@ -34,9 +36,12 @@ export class Ring {
     return this.#newest;
   }
 
-  /** Adds one commit's events; they follow on from `newest` without a gap. */
-  push(committed: Committed): void {
-    if (committed.count === 0) return;
+  /**
+   * Adds one commit's events; they follow on from `newest` without a gap. Returns what it doesn't hold from now on, to
+   * be released: the oldest batches, or this one.
+   */
+  push(committed: Committed): readonly Committed[] {
+    if (committed.count === 0) return [committed];
     this.#batches.push(committed);
     this.#bytes += committed.bytes;
     this.#newest = committed.last;
@@ -52,10 +57,10 @@ export class Ring {
     while (this.#bytes > this.#limit && shed < this.#batches.length) {
       this.#bytes -= this.#batches[shed++]!.bytes;
     }
-    if (shed === 0) return;
+    if (shed === 0) return NONE;
     while (this.#fresh < shed) this.#repack();
-    this.#batches.splice(0, shed);
     this.#fresh -= shed;
+    return this.#batches.splice(0, shed);
   }
 
   #repack(): void {

@@ -88,7 +88,7 @@ export class WriterHost {
   handle(message: ToWriter): FromWriter | null {
     switch (message.kind) {
       case "group":
-        return { kind: "result", result: this.#commit(message.group) };
+        return this.commit([message.group]);
       case "command":
         return { kind: "commanded", number: message.number, result: this.#command(message.command) };
       case "tick":
@@ -103,6 +103,15 @@ export class WriterHost {
         this.#close(message.mark, message.clean);
         return { kind: "closed" };
     }
+  }
+
+  /** Groups that came one behind the other: committed together, or one by one where that fails. */
+  commit(groups: readonly Group[]): FromWriter {
+    const start = performance.now();
+    const alone = groups.length === 1 || this.#refusing || groups.some(({ retry }) => retry);
+    const together = alone ? null : this.#writer.together(groups);
+    const results = together ?? groups.map((group) => this.#commit(group));
+    return { kind: "results", results, seconds: (performance.now() - start) / 1000 };
   }
 
   /** One small step of what can wait, between two groups. True when there is more. `rows`: at least as many as the last group brought. */

@@ -25,7 +25,8 @@ export type ToWriter =
 
 export type FromWriter =
   | { readonly kind: "ready"; readonly start: WriterStart }
-  | { readonly kind: "result"; readonly result: GroupResult }
+  /** Of one group or of several that were committed together, in their order; how long all of it took. */
+  | { readonly kind: "results"; readonly results: readonly GroupResult[]; readonly seconds: number }
   | { readonly kind: "commanded"; readonly number: number; readonly result: CommandAnswer }
   | { readonly kind: "state"; readonly state: WriterState }
   | { readonly kind: "pong"; readonly number: number }

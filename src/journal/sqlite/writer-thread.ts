@@ -2,9 +2,10 @@
  * The writer's thread: opens `journal.db`, then hands messages to the writer one after the other, and uses the turns in
  * between for retention and checkpoints.
  */
-import { parentPort, workerData } from "node:worker_threads";
+import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import type { JournalTuning } from "../journal.ts";
 import { openChecked } from "./check.ts";
+import type { Group } from "./group.ts";
 import { createLedgerStore } from "./ledger-store.ts";
 import { migrate } from "./schema.ts";
 import type { Watermark } from "./space.ts";
@@ -54,13 +55,52 @@ function serve(host: WriterHost): void {
     setImmediate(turn);
   };
   port?.on("message", (message: ToWriter) => {
-    const answer = host.handle(message);
-    if (answer !== null) post(answer);
-    if (message.kind === "close") {
-      port.close();
-      return;
+    rows = 0;
+    // What has come by now is handled in one go, so that groups among it share a transaction.
+    let next: ToWriter | undefined = message;
+    while (next !== undefined) {
+      if (next.kind === "group") {
+        const taken = takeGroups(next.group);
+        rows += taken.rows;
+        post(host.commit(taken.groups));
+        next = taken.behind;
+        continue;
+      }
+      const answer = host.handle(next);
+      if (answer !== null) post(answer);
+      if (next.kind === "close") {
+        port.close();
+        return;
+      }
+      next = received();
     }
-    rows = message.kind === "group" ? message.group.appends.count : 0;
     again();
   });
+}
+
+/** A transaction holds at most so much, so that no commit takes long. */
+const EVENTS = 1000;
+const BYTES = 8 * 1024 * 1024;
+
+/** `first` and the groups that wait right behind it; `behind`: the message that ended them, if one did. */
+function takeGroups(first: Group): { groups: Group[]; rows: number; behind: ToWriter | undefined } {
+  const groups = [first];
+  let rows = first.appends.count;
+  let bytes = first.appends.bytes.byteLength;
+  for (;;) {
+    const behind = received();
+    if (behind?.kind !== "group") return { groups, rows, behind };
+    const { appends } = behind.group;
+    if (rows + appends.count > EVENTS || bytes + appends.bytes.byteLength > BYTES) {
+      return { groups, rows, behind };
+    }
+    groups.push(behind.group);
+    rows += appends.count;
+    bytes += appends.bytes.byteLength;
+  }
+}
+
+/** The next message that waits. */
+function received(): ToWriter | undefined {
+  return port === null ? undefined : (receiveMessageOnPort(port)?.message as ToWriter | undefined);
 }

@@ -2,7 +2,7 @@
  * The only code that writes to `journal.db`: a synchronous module over the storage port. `writer-thread.ts` is a thread
  * around it; the simulation runs it inline.
  *
- * One group is one transaction: its events with their duplicate rows, what is owed of them, what was settled, sinks'
+ * One group, or several that have come by then, is one transaction: its events with their duplicate rows, what is owed of them, what was settled, sinks'
  * states, refusals. If it fails
  * - for want of space (`full`): nothing of it happened; the caller waits and refuses;
  * - by an I/O error (`storage`): what is on disk is unknown; the writer takes nothing more;
@@ -100,18 +100,22 @@ export class Writer {
     return this.#total;
   }
 
+  /** All of them in one transaction, with one fsync; null: nothing of it happened, and each has to be tried alone. */
+  together(groups: readonly Group[]): readonly GroupResult[] | null {
+    if (this.#lost !== null) return null;
+    const tried = this.#transaction(undefined, () => groups.map((group) => this.#write(group, false)));
+    return tried.ok ? tried.value : null;
+  }
+
   commit(group: Group): GroupResult {
     const { number } = group;
     if (this.#lost !== null) return { number, ok: false, failure: "storage", message: this.#lost };
-    const start = performance.now();
-    const firstSeq = this.#newest + 1;
     let tried = this.#transaction(undefined, () => this.#write(group, false));
     if (!tried.ok && tried.failure === "internal") {
       tried = this.#transaction(undefined, () => this.#write(group, true));
     }
-    if (!tried.ok) return { number, ok: false, failure: tried.failure, message: messageOf(tried.error) };
-    const seconds = (performance.now() - start) / 1000;
-    return { number, ok: true, firstSeq, ...tried.value, seconds };
+    if (tried.ok) return tried.value;
+    return { number, ok: false, failure: tried.failure, message: messageOf(tried.error) };
   }
 
   /** A rare command of the ledger, in a commit of its own. */
@@ -176,7 +180,7 @@ export class Writer {
     }
   }
 
-  #write(group: Group, singly: boolean): Outcome {
+  #write(group: Group, singly: boolean): GroupResult {
     const outcome: Outcome = { duplicates: [], refused: [] };
     const before = this.#newest;
     const counts = this.#append(group, singly, outcome);
@@ -189,7 +193,7 @@ export class Writer {
       this.#refusal.run(at, source, reason, address, count, detail, body);
     }
     if (group.refusals.length > 0) this.#boundRefusals.run();
-    return outcome;
+    return { number: group.number, ok: true, firstSeq: before + 1, ...outcome };
   }
 
   /** Appends what is new and lists the rest; returns how many of each source are new. */

@@ -100,7 +100,7 @@ export class Process {
       soon: (run) => this.#soon.push(run),
       changed: () => {},
       // Small, so that groups queue up and split.
-      grouping: { events: 8, bytes: 2000, worthQueueing: 2 },
+      grouping: { events: 8, bytes: 2000, worthSending: 2 },
     });
     this.refusals.onWaiting = () => this.committer.refused();
   }
@@ -116,7 +116,13 @@ export class Process {
   write(): void {
     const message = this.#toWriter.shift();
     if (message === undefined) return;
-    const answer = this.writer.handle(message);
+    const groups = message.kind === "group" ? [message.group] : [];
+    // As the thread does, which takes all that has come by then; here it may be less.
+    while (groups.length > 0 && this.#toWriter[0]?.kind === "group" && this.#world.chance.below(3) > 0) {
+      const next = this.#toWriter.shift();
+      if (next?.kind === "group") groups.push(next.group);
+    }
+    const answer = groups.length > 0 ? this.writer.commit(groups) : this.writer.handle(message);
     if (answer !== null && !this.storage.crashed) this.#toMain.push(answer);
   }
 

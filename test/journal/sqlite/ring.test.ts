@@ -12,7 +12,8 @@ import { waitFor } from "../../wait-for.ts";
 function events(from: number, count: number, bytes = 100): Committed {
   const packer = new EventPacker();
   for (let n = 0; n < count; n++) packer.add(newEvent({ body: Buffer.alloc(bytes) }), 0, null);
-  return new Committed(packer.pack(), from);
+  packer.close();
+  return new Committed(packer, from);
 }
 
 const seqs = (batch: readonly Event[] | null) => batch && [batch[0]?.seq, batch.at(-1)?.seq];
@@ -63,7 +64,7 @@ test("what it holds takes about the memory that it counts, also in commits of on
   for (let n = 1; n <= 20_000; n++) {
     const packer = new EventPacker();
     packer.add(newEvent({ body: Buffer.from(`{"n":${n}}`) }), 0, null);
-    ring.push(new Committed(packer.view(), n));
+    ring.push(new Committed(packer, n));
     // Somebody reads it, and decodes some 4 KiB.
     for (const event of ring.from(n) ?? []) Object.assign(event, { decoded: "x".repeat(512).split("") });
   }
@@ -91,7 +92,7 @@ test("shares the events of new batches, and unpacks old ones for each who asks",
 test("a commit's duplicates are not among its events", () => {
   const packer = new EventPacker();
   for (const source of ["a", "b", "a", "b", "a"]) packer.add(newEvent({ source, subject: "s" }), 0, null);
-  const committed = new Committed(packer.view(), 50, new Set([1, 4]));
+  const committed = new Committed(packer, 50, new Set([1, 4]));
   assert.deepEqual(
     committed.events.map(({ seq, source }) => [seq, source]),
     [
@@ -113,7 +114,7 @@ test("a commit's duplicates are not among its events", () => {
 test("one of a commit's events is found without the others", () => {
   const packer = new EventPacker();
   for (const source of ["a", "b", "c", "d", "e"]) packer.add(newEvent({ source }), 0, null);
-  const committed = new Committed(packer.view(), 50, new Set([0, 3]));
+  const committed = new Committed(packer, 50, new Set([0, 3]));
   committed.repack();
   const found = [0, 1, 2, 3].map((place) => committed.at(place)?.source);
   assert.deepEqual(found, ["b", "c", "e", undefined]);
