@@ -23,6 +23,8 @@ export type Prepared =
       /** Where it stands: `where`, `transform.user.id`, `channel`. */
       readonly path: string;
       readonly message: string;
+      /** What was thrown, where that is a defect of ours. */
+      readonly cause?: unknown;
     };
 
 /**

@@ -15,6 +15,7 @@ const WORDS = [
   "prepared.ts",
   "component.ts",
   "pattern.ts",
+  "token-bucket.ts",
   "version.ts",
   "config/fields.ts",
 ];

@@ -57,7 +57,7 @@ export const retryOfTarget = object({
 export const policyFields = {
   timeout: duration().prefault("10s").describe("How long one attempt may take"),
   concurrency: integer(1, 10_000).default(16).describe("Attempts under way at once"),
-  rate: rate().optional().describe("At most so many attempts; left out, no bound"),
+  rate: rate().optional().describe("At most so many attempts, spread evenly; left out, no bound"),
   order: oneOf(["key", "none"])
     .default("key")
     .describe("key: events with one key are delivered one after another; none: in any order"),

@@ -6,6 +6,7 @@
 import type { Ledger, StreamIndex } from "../journal/journal.ts";
 import type { Chance, Clock, Logger } from "../ports.ts";
 import { ClockSteps } from "./clock-steps.ts";
+import { Defects } from "./defects.ts";
 import { Gate, type GateStatus } from "./gate.ts";
 import { StreamWorker } from "./stream-worker.ts";
 import type { DeliveryObserver, PushedTarget, StreamTarget } from "./target.ts";
@@ -32,7 +33,7 @@ export class Delivery {
   constructor({ ledger, streams, clock, chance, log, observer }: DeliveryOptions) {
     this.#ledger = ledger;
     this.#streams = streams;
-    this.#tools = { clock, chance, log, observer, steps: new ClockSteps(clock) };
+    this.#tools = { clock, chance, log, observer, steps: new ClockSteps(clock), defects: new Defects(log) };
   }
 
   /**

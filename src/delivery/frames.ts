@@ -40,6 +40,7 @@ export function renderFrames(
       return { outcome: "filtered" };
     }
     const made = frameOf(lease.event, each, target);
+    if (each.result === "dead" && each.cause !== undefined) tools.defects.tell(`route ${route}`, each.cause);
     if ("error" in made) return bury(made, route);
     frames.push(made);
     return { outcome: "delivered" };
@@ -106,6 +107,5 @@ function badChannel(target: StreamTarget, channel: string): Failure | null {
   if (Buffer.byteLength(channel) > target.channelBytes) {
     return bad(`the channel is longer than ${target.channelBytes} bytes`);
   }
-  if (target.allows !== undefined && !target.allows(channel)) return bad("the stream takes no such channel");
   return null;
 }

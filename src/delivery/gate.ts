@@ -6,8 +6,8 @@
 import type { Report } from "../component.ts";
 import type { SinkPolicy } from "../plan.ts";
 import type { Clock, Logger } from "../ports.ts";
+import { TokenBucket } from "../token-bucket.ts";
 import { type BreakerChange, Guard, type GuardStatus, type SinkStateStore } from "./guard.ts";
-import { TokenBucket } from "./rate.ts";
 
 /** One subscription at the gate. */
 export interface Entrant {
@@ -53,14 +53,14 @@ export class Gate {
     this.#policy = policy;
     this.#clock = clock;
     this.#guard = new Guard(sink, store, clock, log);
-    this.#bucket = policy.rate === null ? null : new TokenBucket(policy.rate, clock.monotonic());
+    this.#bucket = policy.rate === null ? null : TokenBucket.ofSink(policy.rate, clock.monotonic());
   }
 
   /** A reload's policy. What has begun ends as it began. */
   configure(policy: SinkPolicy): void {
     const { rate } = policy;
     if (rate?.count !== this.#policy.rate?.count || rate?.perMs !== this.#policy.rate?.perMs) {
-      this.#bucket = rate === null ? null : new TokenBucket(rate, this.#clock.monotonic());
+      this.#bucket = rate === null ? null : TokenBucket.ofSink(rate, this.#clock.monotonic());
     }
     this.#policy = policy;
     this.#pump();

@@ -26,8 +26,6 @@ export interface StreamTarget {
   readonly historyMs?: number;
   /** Channels longer than this, in bytes, are dead (`limits.channelBytes`). */
   readonly channelBytes: number;
-  /** Where the stream takes only some channels. */
-  readonly allows?: (channel: string) => boolean;
 }
 
 export type AttemptOutcome = "delivered" | "retry" | "dead";

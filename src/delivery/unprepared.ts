@@ -14,7 +14,14 @@ export function isForNow(error: unknown): boolean {
 
 /** A throw where none is allowed: the event is dead with it, and the loop goes on. */
 export function defect(error: unknown): Prepared {
-  return { result: "dead", error: "internal", expression: "", path: "", message: String(error) };
+  return {
+    result: "dead",
+    error: "internal",
+    expression: "",
+    path: "",
+    message: String(error),
+    cause: error ?? "nothing",
+  };
 }
 
 /** An expression's failure as a dead letter shows it: what, where, why. */

@@ -15,6 +15,7 @@ import type { Chance, Clock, Logger } from "../ports.ts";
 import type { Prepared } from "../prepared.ts";
 import { Attempt } from "./attempt.ts";
 import type { ClockSteps } from "./clock-steps.ts";
+import type { Defects } from "./defects.ts";
 import { Flights } from "./flights.ts";
 import type { Entrant, Gate, Seat } from "./gate.ts";
 import { raiseBreaker, raiseDead, raiseReply } from "./raise.ts";
@@ -26,6 +27,7 @@ import { defect, isForNow, PREPARE_AGAIN_MS, tooManyHops, unprepared } from "./u
 export interface WorkerTools {
   readonly clock: Clock;
   readonly steps: ClockSteps;
+  readonly defects: Defects;
   readonly chance: Chance;
   readonly log: Logger;
   readonly observer: DeliveryObserver;
@@ -127,8 +129,13 @@ export class Worker implements Entrant {
   }
 
   #notPrepared(flight: Flight, error: unknown): void {
-    if (!isForNow(error)) this.#prepared(flight, defect(error));
-    else this.#tools.clock.after(PREPARE_AGAIN_MS, () => this.#handBack(flight));
+    const { clock, defects } = this.#tools;
+    if (isForNow(error)) {
+      clock.after(PREPARE_AGAIN_MS, () => this.#handBack(flight));
+      return;
+    }
+    defects.tell(`route ${flight.target.route}`, error);
+    this.#prepared(flight, defect(error));
   }
 
   #prepared(flight: Flight, prepared: Prepared): void {
@@ -148,7 +155,7 @@ export class Worker implements Entrant {
 
   #attempt(flight: Flight, { body, contentType, fields }: Extract<Prepared, { result: "message" }>): void {
     const { lease, target } = flight;
-    const { clock, steps } = this.#tools;
+    const { clock, steps, defects } = this.#tools;
     const message: Message = {
       event: lease.event,
       body,
@@ -162,7 +169,9 @@ export class Worker implements Entrant {
     };
     const at = steps.now();
     const begun = clock.monotonic();
-    flight.attempt = new Attempt(target.sink, message, target.policy.timeoutMs, clock);
+    flight.attempt = new Attempt(target.sink, message, target.policy.timeoutMs, clock, (error) => {
+      defects.tell(`sink ${target.sinkName}`, error);
+    });
     // Neither the report nor what follows it rejects.
     void flight.attempt.report.then((report) => this.#reported(flight, report, at, begun));
   }

@@ -1,6 +1,6 @@
 /** A route to one of its sinks: what becomes of an event on it, decided without I/O. */
 import { LeatError } from "../errors.ts";
-import { type Event, MAX_HOPS } from "../event.ts";
+import type { Event } from "../event.ts";
 import type { Decode, RoutePlan, TargetPlan } from "../plan.ts";
 import type { FilterReason, Prepare, Prepared } from "../prepared.ts";
 import { compileExpression, type Expression } from "./expression.ts";
@@ -112,10 +112,6 @@ class RouteToTarget implements CompiledTarget {
   }
 
   #make(event: Event, view: EventView): Awaitable<Prepared> {
-    if (event.hops > MAX_HOPS) {
-      const message = `it has come through ${event.hops} Leats, and more than ${MAX_HOPS} are a loop`;
-      return { result: "dead", error: "hops", expression: "", path: "", message };
-    }
     const makes: (() => Awaitable<Json | undefined>)[] = [
       () => this.#fields(view),
       () => this.#transform?.(view),

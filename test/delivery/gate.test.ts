@@ -133,7 +133,7 @@ test("the breaker opens after failures in a row, lets one probe through, closes 
     ...POLICY,
     concurrency: 1,
     retry: { ...SOON, initialMs: 1 },
-    breaker: { failures: 5, probeMs: 60, maxMs: 120 },
+    breaker: { failures: 5, probeMs: 400, maxMs: 800 },
   };
   const works = delivery(ledger);
   t.after(() => works.stop(0));
@@ -141,9 +141,9 @@ test("the breaker opens after failures in a row, lets one probe through, closes 
   for (let n = 0; n < 20; n++) ledger.append(newEvent({ id: `e${n}` }));
   await waitFor("open", () => works.status()[0]?.breaker === "open");
   assert.equal(sink.messages.length, 5);
-  assert.deepEqual([ledger.sinkState("s").breaker?.failures, ledger.sinkState("s").breaker?.waitMs], [5, 60]);
+  assert.deepEqual([ledger.sinkState("s").breaker?.failures, ledger.sinkState("s").breaker?.waitMs], [5, 400]);
   await waitFor("a failed probe", () => sink.messages.length === 6);
-  await waitFor("its longer wait", () => ledger.sinkState("s").breaker?.waitMs === 120);
+  await waitFor("its longer wait", () => ledger.sinkState("s").breaker?.waitMs === 800);
   alive = true;
   await waitFor("all delivered", () => subscription.owed === 0);
   assert.equal(ledger.sinkState("s").breaker, null);

@@ -134,7 +134,7 @@ export const noIndex: StreamIndex = {
 
 export function delivery(
   ledger: MemoryLedger,
-  over: { streams?: StreamIndex; observer?: DeliveryObserver; clock?: Clock } = {},
+  over: { streams?: StreamIndex; observer?: DeliveryObserver; clock?: Clock; log?: Logger } = {},
 ): Delivery {
   return new Delivery({
     ledger,

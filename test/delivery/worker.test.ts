@@ -277,17 +277,25 @@ test("from: leat to a dead receiver raises nothing more: no endless loop", async
   );
 });
 
-test("an event that has come through more than 8 Leats is dead", async (t) => {
+/** Filters this type and passes all else on. */
+const filterType =
+  (type: string): Prepare =>
+  (event, cause) =>
+    event.type === type ? { result: "filtered", reason: "match" } : passing(event, cause);
+
+test("an event that has come through more than 8 Leats is dead, unless it would have been filtered", async (t) => {
   const ledger = new MemoryLedger();
   const subscription = ledger.subscribe({ name: "r/s" });
   const sink = new TestSink();
   const works = delivery(ledger);
   t.after(() => works.stop(0));
-  await works.apply([target("r/s", sink)], []);
+  await works.apply([target("r/s", sink, { prepare: filterType("x") })], []);
+  ledger.append(newEvent({ hops: 9, type: "x" }));
   ledger.append(newEvent({ hops: 8 }));
   ledger.append(newEvent({ hops: 9 }));
 
-  await waitFor("both", () => subscription.owed === 0);
+  await waitFor("all", () => subscription.owed === 0);
+  assert.equal(subscription.settled[0]?.settlement.outcome, "filtered");
   assert.equal(sink.messages.length, 1);
   assert.equal(sink.messages[0]?.hops, 9);
   const dead = subscription.settled.find(({ settlement }) => settlement.outcome === "dead")?.settlement;

@@ -167,14 +167,6 @@ test("a body that isn't JSON where a where or a transform wants it is dead, and 
   assert.equal((await prepare({}, {}, broken())).result, "message");
 });
 
-test("an event that came through more than 8 Leats is dead, unless it would have been filtered", async () => {
-  assert.equal((await prepare({}, {}, event({ hops: 8 }))).result, "message");
-  const prepared = await prepare({}, {}, event({ hops: 9 }));
-  assert.ok(prepared.result === "dead");
-  assert.equal(prepared.error, "hops");
-  assert.equal((await prepare({ match: { type: "x" } }, {}, event({ hops: 9 }))).result, "filtered");
-});
-
 test("what is put into a path or a query is percent-encoded, into a channel not", async () => {
   const prepared = await prepare(
     {},

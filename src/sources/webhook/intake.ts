@@ -8,8 +8,8 @@ import type { Appended, HasEndpoint, HttpEndpoint, Source, SourceHost } from "..
 import { answerError, answerJson } from "../../http/answer.ts";
 import { BodyBudget, readBody } from "../../http/body.ts";
 import { decodePath } from "../../http/target.ts";
+import { TokenBucket } from "../../token-bucket.ts";
 import { type IntakeHeaders, packKept, readHeaders } from "./headers.ts";
-import { RateLimit } from "./rate.ts";
 import {
   forged,
   noBody,
@@ -43,7 +43,7 @@ export class WebhookIntake implements Source, HasEndpoint {
   readonly #host: SourceHost;
   readonly #scheme: Scheme;
   readonly #allow: string;
-  readonly #rate: RateLimit | null;
+  readonly #rate: TokenBucket | null;
   readonly #budget = new BodyBudget(GATHERED_BYTES);
   #running = 0;
   #stopping = false;
@@ -54,7 +54,7 @@ export class WebhookIntake implements Source, HasEndpoint {
     this.#host = host;
     this.#scheme = createScheme(config.verify);
     this.#allow = [...new Set(config.methods)].join(", ");
-    this.#rate = config.rate === undefined ? null : new RateLimit(config.rate);
+    this.#rate = config.rate === undefined ? null : TokenBucket.ofSource(config.rate, host.clock.monotonic());
   }
 
   async start(): Promise<void> {}
@@ -144,8 +144,11 @@ export class WebhookIntake implements Source, HasEndpoint {
     if (this.#stopping) return notNow("the source is stopping", RESTART_MS);
     const intake = this.#host.intake();
     if (!intake.open) return notNow(intake.reason, intake.retryAfterMs);
-    const waitMs = this.#rate?.take(this.#host.clock.monotonic()) ?? 0;
-    if (waitMs > 0) return tooFast(waitMs);
+    if (this.#rate !== null) {
+      const waitMs = this.#rate.waitMs(this.#host.clock.monotonic());
+      if (waitMs > 0) return tooFast(waitMs);
+      this.#rate.take();
+    }
     const { contentEncoding } = headers;
     const decompress = this.#config.decompress !== false;
     if (contentEncoding !== null && !(decompress && isEncoding(contentEncoding))) {

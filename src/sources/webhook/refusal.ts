@@ -11,7 +11,7 @@ export interface Refusal {
   /** For the sender: the same for every forgery, whatever was wrong with it. */
   readonly message: string;
   readonly more: MoreHeaders;
-  /** Null where the sender is only asked to come back: nothing is lost. */
+  /** Null where nothing is lost: the sender is only asked to come back, or brought no event. */
   readonly kept: { readonly reason: string; readonly detail: string } | null;
 }
 
@@ -25,8 +25,12 @@ function refusal(
   return { status, code, message, more, kept: detail === null ? null : { reason: code, detail } };
 }
 
+/** Of those that only ask for something (RFC 9110, 9.2.1): a person's browser, a probe. They bring no event. */
+const SAFE = new Set(["GET", "HEAD", "OPTIONS", "TRACE"]);
+
 export function wrongMethod(method: string, allow: string): Refusal {
-  return refusal(405, "method_not_allowed", `Only ${allow} here.`, `method ${method}`, ["allow", allow]);
+  const detail = SAFE.has(method) ? null : `method ${method}`;
+  return refusal(405, "method_not_allowed", `Only ${allow} here.`, detail, ["allow", allow]);
 }
 
 export const WRONG_SUBJECT = refusal(

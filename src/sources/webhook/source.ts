@@ -38,7 +38,11 @@ const schema = object({
     ])
     .default(false)
     .describe("Whether bodies may be packed (gzip, deflate, br). They are stored unpacked. Off: 415."),
-  rate: rate().optional().describe("The most it takes, such as `100/s`; beyond it 429. Default: no bound."),
+  rate: rate()
+    .optional()
+    .describe(
+      "The most it takes, such as `100/s`, which may come all at once; beyond it 429. Default: no bound.",
+    ),
 });
 
 export type WebhookConfig = z.output<typeof schema>;

@@ -212,13 +212,18 @@ test("what lies below the path is the subject, decoded", async (t) => {
   assert.deepEqual(reasons(host), ["path", "path", "path", "path"]);
 });
 
-test("a wrong method gets 405 with Allow; OPTIONS and HEAD behave", async (t) => {
+test("a wrong method gets 405 with Allow, and only one that could bring an event is kept as a refusal", async (t) => {
   const { host, url } = await run(t, { verify: NONE, methods: ["POST", "PUT"] });
   for (const method of ["GET", "DELETE", "HEAD"]) {
     const response = await fetch(url, { method });
     assert.equal(response.status, 405);
     assert.equal(response.headers.get("allow"), "POST, PUT");
   }
+  assert.deepEqual(
+    host.refusals.map(({ detail }) => detail),
+    ["method DELETE"],
+    "whoever only looks has lost nothing",
+  );
   const options = await fetch(url, { method: "OPTIONS" });
   assert.equal(options.status, 204);
   assert.equal(options.headers.get("allow"), "POST, PUT");
