@@ -13,6 +13,12 @@ export interface Clock {
   after(ms: number, callback: () => void): () => void;
 }
 
+/**
+ * What comes later than it was due by this much, in ms, says that the whole process stood still (a paused container, a
+ * suspended machine): all its timers are late at once then, and what they wait for may be there, only not read yet.
+ */
+export const STOOD_STILL_MS = 1_000;
+
 /** Randomness: jitter, sampling. Not for secrets or ids. */
 export interface Chance {
   /** A number in [0, 1). */

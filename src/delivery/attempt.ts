@@ -1,6 +1,6 @@
 /** One attempt at the sink, bounded in time whatever the sink does. */
 import type { Message, PushedSink, Report } from "../component.ts";
-import type { Clock } from "../ports.ts";
+import { type Clock, STOOD_STILL_MS } from "../ports.ts";
 
 /** How long a sink may take to settle after its signal aborted. Beyond it the slot is more important than its answer. */
 const GRACE_MS = 2_000;
@@ -22,26 +22,21 @@ export class Attempt {
   readonly #controller = new AbortController();
   readonly #clock: Clock;
   readonly #resolve: (report: Report) => void;
-  readonly #onDefect: (error: unknown) => void;
-  readonly #cancelTimeout: () => void;
+  #cancelTimeout: () => void;
   #stopped = false;
 
-  /** `onDefect` is told what the sink threw, which it never should. */
-  constructor(
-    sink: PushedSink,
-    message: Message,
-    timeoutMs: number,
-    clock: Clock,
-    onDefect: (error: unknown) => void,
-  ) {
+  constructor(sink: PushedSink, message: Message, timeoutMs: number, clock: Clock) {
     const { promise, resolve } = Promise.withResolvers<Report>();
     this.report = promise;
     this.#resolve = resolve;
     this.#clock = clock;
-    this.#onDefect = onDefect;
-    this.#cancelTimeout = clock.after(timeoutMs, () =>
-      this.#end("timeout", `no answer within ${timeoutMs} ms`),
-    );
+    const due = clock.monotonic() + timeoutMs;
+    const timeout = () => this.#end("timeout", `no answer within ${timeoutMs} ms`);
+    this.#cancelTimeout = clock.after(timeoutMs, () => {
+      if (clock.monotonic() - due < STOOD_STILL_MS) timeout();
+      // The answer may lie in the socket's buffer: without a moment to read it all that is under way would fail at once.
+      else this.#cancelTimeout = clock.after(GRACE_MS, timeout);
+    });
     this.#deliver(sink, message);
   }
 
@@ -60,7 +55,6 @@ export class Attempt {
   #deliver(sink: PushedSink, message: Message): void {
     const defect = (error: unknown) => {
       this.#cancelTimeout();
-      this.#onDefect(error);
       this.#resolve({ result: "failed", error: "internal", message: String(error) });
     };
     try {

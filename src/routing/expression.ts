@@ -24,8 +24,12 @@ export interface Expression {
   misses(scope: object): boolean;
 }
 
-/** How often it may overrun on the main thread before it is always evaluated in the worker. */
+/**
+ * How often it may overrun on the main thread before it is always evaluated in the worker. So many in a row that didn't
+ * make up for one: over millions of events, anything is caught now and then in the collection of garbage.
+ */
 const MAX_OVERRUNS = 3;
+const MAKE_UP = 1_000;
 /** Bytes of an event beyond which a single step of JSONata, which can't be interrupted, could be noticed by others. */
 const MAIN_BYTES = 64 * 1024;
 
@@ -55,6 +59,7 @@ class CompiledExpression implements Expression {
   readonly #shortcut: Shortcut | null;
   readonly #misses: Misses;
   #overruns = 0;
+  #fits = 0;
 
   constructor(program: Program) {
     this.source = program.source;
@@ -78,14 +83,24 @@ class CompiledExpression implements Expression {
     refuseMarks(scope);
     if (this.#overruns < MAX_OVERRUNS && weightOf(scope) <= MAIN_BYTES) {
       try {
-        return await this.#program.run(scope, MAIN_LIMITS);
+        const value = await this.#program.run(scope, MAIN_LIMITS);
+        if (this.#overruns > 0) this.#fitted();
+        return value;
       } catch (error) {
         const overrun = error instanceof EvaluationError && ["timeout", "limit"].includes(error.fault);
         if (!overrun) throw error;
         this.#overruns += 1;
+        this.#fits = 0;
       }
     }
     return await evaluateIsolated(this.source, scope);
+  }
+
+  #fitted(): void {
+    this.#fits += 1;
+    if (this.#fits < MAKE_UP) return;
+    this.#overruns -= 1;
+    this.#fits = 0;
   }
 
   misses(scope: object): boolean {

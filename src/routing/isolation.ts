@@ -10,6 +10,7 @@
  */
 import { Worker } from "node:worker_threads";
 import { EvaluationError, type EvaluationFault } from "./evaluation-error.ts";
+import { watchForHang } from "./hang.ts";
 import { type Parcel, pack } from "./parcel.ts";
 import type { Json } from "./plain.ts";
 
@@ -33,11 +34,6 @@ interface Job {
   wasLost: boolean;
 }
 
-/**
- * The worker ends an evaluation by itself after 200 ms (`WORKER_LIMITS`), except inside a single step of it; past this
- * it hangs there. Double the time, and some, as the clock also runs while the message is on its way.
- */
-const KILL_AFTER_MS = 500;
 /** Room for an event of 16 MiB, decoded. */
 const MEMORY_MIB = 256;
 /** A worker that doesn't start (no memory, no thread to be had) may do so soon; what waits is failed after so many. */
@@ -54,7 +50,9 @@ class Isolation {
   #worker: Worker | null = null;
   #ready = false;
   #job: Job | null = null;
+  /** Until a worker that didn't start is tried again. */
   #timer: NodeJS.Timeout | undefined;
+  #stopWatching: () => void = () => {};
   /** Starts in a row that came to nothing. */
   #failedStarts = 0;
   #lastId = 0;
@@ -94,12 +92,8 @@ class Isolation {
     }
     this.#job = job;
     this.#worker?.ref();
-    this.#timer = setTimeout(() => {
-      // Had this thread been busy itself, the answer may be here, only not read yet: once round the event loop first.
-      setImmediate(() => {
-        if (this.#job === job) this.#kill(job);
-      });
-    }, KILL_AFTER_MS);
+    // It ends an evaluation by itself after 200 ms (`WORKER_LIMITS`), except inside a single step of it.
+    if (this.#worker !== null) this.#stopWatching = watchForHang(this.#worker, () => this.#kill(job));
   }
 
   #start(): void {
@@ -132,7 +126,7 @@ class Isolation {
   #settle(answer: Answer): void {
     const job = this.#job;
     if (job?.id !== answer.id) return;
-    clearTimeout(this.#timer);
+    this.#stopWatching();
     this.#job = null;
     if ("fault" in answer) job.reject(new EvaluationError(answer.fault, answer.message));
     else job.resolve(answer.value);
@@ -172,6 +166,7 @@ class Isolation {
 
   #forget(): void {
     clearTimeout(this.#timer);
+    this.#stopWatching();
     this.#worker = null;
     this.#ready = false;
     this.#job = null;

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import type { Report } from "../../src/component.ts";
 import { noObserver } from "../../src/delivery/target.ts";
 import { LeatError } from "../../src/errors.ts";
+import { systemClock } from "../../src/ports.ts";
 import type { Prepare, Prepared } from "../../src/prepared.ts";
 import { waitFor } from "../wait-for.ts";
 import {
@@ -225,6 +226,26 @@ test("the signal of an attempt aborts at the sink's timeout", async (t) => {
   ledger.append(newEvent());
   await waitFor("the time-out", () => subscription.owed === 0);
   assert.match(subscription.settled[0]?.settlement.attempt?.message ?? "", /no answer within 30 ms/);
+});
+
+test("a time-out that comes late, as after the process stood still, leaves the answer a moment to be read", async (t) => {
+  const ledger = new MemoryLedger();
+  const subscription = ledger.subscribe({ name: "r/s" });
+  let stood = 0;
+  const sink = new TestSink((_message, signal) => {
+    stood = 45_000;
+    return new Promise((resolve) => {
+      setTimeout(() => resolve(signal.aborted ? REFUSED : DELIVERED), 100);
+    });
+  });
+  const works = delivery(ledger, {
+    clock: { ...systemClock, monotonic: () => systemClock.monotonic() + stood },
+  });
+  t.after(() => works.stop(0));
+  await works.apply([target("r/s", sink, { policy: { ...POLICY, timeoutMs: 30 } })], []);
+  ledger.append(newEvent());
+  await waitFor("the delivery", () => subscription.owed === 0);
+  assert.equal(subscription.settled[0]?.settlement.outcome, "delivered");
 });
 
 test("a dead letter raises leat.dead in the same settlement; it says what and why, and holds no payload", async (t) => {
