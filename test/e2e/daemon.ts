@@ -26,15 +26,19 @@ export interface Daemon {
   readonly folder: string;
   /** All that it has printed so far, over its restarts. */
   output(): string;
-  /** Starts the process and waits until /readyz says 200. */
+  /** Starts the process and waits until /readyz says 200. Rejects if it ends before. */
   start(): Promise<void>;
+  /** Starts the process. */
+  launch(): void;
   signal(signal: NodeJS.Signals): void;
   /** The number of the process that was started last. */
   pid(): number;
   /** Resolves with the exit code, or the signal's name. */
   ended(): Promise<number | string>;
   writeConfig(yaml: string): void;
-  /** kill -9 if it still runs, and removes the folder. */
+  /** kill -9 if it still runs. */
+  end(): Promise<void>;
+  /** Ends it, and removes the folder. */
   close(): Promise<void>;
 }
 
@@ -53,23 +57,22 @@ export async function makeDaemon(
     admin: `http://127.0.0.1:${admin}`,
     folder,
     output: () => printed,
-    async start() {
-      const started = spawn(process.execPath, [main, "run", "--config", join(folder, "leat.yaml")], {
+    launch() {
+      child = spawn(process.execPath, [main, "run", "--config", join(folder, "leat.yaml")], {
         cwd: folder,
         env: { ...process.env, ...env },
         stdio: ["ignore", "pipe", "pipe"],
       });
-      child = started;
-      started.stdout.on("data", (chunk) => (printed += chunk));
-      started.stderr.on("data", (chunk) => (printed += chunk));
-      await waitFor(
-        "the daemon to be ready",
-        async () => {
-          if (started.exitCode !== null) throw new Error(`it ended with ${started.exitCode}:\n${printed}`);
-          return (await fetch(`${daemon.admin}/readyz`)).ok;
-        },
-        20_000,
-      );
+      child.stdout?.on("data", (chunk) => (printed += chunk));
+      child.stderr?.on("data", (chunk) => (printed += chunk));
+    },
+    async start() {
+      daemon.launch();
+      const started = child;
+      const over = () => started !== null && (started.exitCode ?? started.signalCode) !== null;
+      const ready = async () => over() || (await fetch(`${daemon.admin}/readyz`)).ok;
+      await waitFor("the daemon to be ready", ready, 20_000);
+      if (over()) throw new Error(`it ended with ${await daemon.ended()}:\n${printed}`);
     },
     signal(signal) {
       child?.kill(signal);
@@ -91,11 +94,13 @@ export async function makeDaemon(
           `shutdown: { delay: 100ms, timeout: 10s }\n${text}`,
       );
     },
+    async end() {
+      if (child === null || child.exitCode !== null || child.signalCode !== null) return;
+      child.kill("SIGKILL");
+      await once(child, "exit");
+    },
     async close() {
-      if (child !== null && child.exitCode === null && child.signalCode === null) {
-        child.kill("SIGKILL");
-        await once(child, "exit");
-      }
+      await daemon.end();
       rmSync(folder, { recursive: true, force: true });
     },
   };
