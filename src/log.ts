@@ -2,13 +2,12 @@
  * The log: pino, a fixed message and fields, on stderr (stdout belongs to the stdout sink). JSON lines, or pino-pretty
  * on a terminal. Written at once, so that a crash loses none.
  *
- * Secrets can't reach it: an error is its code, message, hint and stack, never its other fields (a client library keeps
- * whole requests there); addresses in any text lose their credentials and query; headers, tokens and the like are
- * dropped by name; payloads pass at `trace` only.
+ * Secrets can't reach it (`log-fields.ts`), and payloads only at `trace`. All that is looked at after the threshold: what
+ * isn't written costs nothing.
  */
 import { type DestinationStream, destination, type LogFn, pino } from "pino";
 import pretty from "pino-pretty";
-import { LeatError } from "./errors.ts";
+import { shownFields } from "./log-fields.ts";
 import type { Settings } from "./plan.ts";
 import type { Logger } from "./ports.ts";
 
@@ -34,12 +33,13 @@ export function createLog(options: LogOptions): Log {
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
-      serializers: { err: describeError },
+      // Instead of pino's own, which would look for more in what is described already.
+      serializers: { err: (described: unknown) => described },
       hooks: {
         logMethod(args: Parameters<LogFn>, method: LogFn, level: number) {
           if (level < threshold) return;
           const [fields, message] = args as unknown as [object, string];
-          method.call(this, withoutSecrets(fields, level), message);
+          method.call(this, shownFields(fields, level <= LEVEL.trace), message);
         },
       },
     },
@@ -68,49 +68,3 @@ function output(format: LogOptions["format"]): DestinationStream {
 }
 
 const LEVEL: Record<LogLevel, number> = { error: 50, warn: 40, info: 30, debug: 20, trace: 10 };
-
-const PAYLOAD = new Set(["body", "payload", "data", "answer"]);
-const SECRET = /^(?:headers?|authorization|cookies?|.*token|.*secrets?|.*password|signature|env)$/i;
-
-function withoutSecrets(fields: object, level: number): object {
-  const kept: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(fields)) {
-    if (SECRET.test(name) || (PAYLOAD.has(name) && level > LEVEL.trace)) continue;
-    if (value instanceof URL) kept[name] = withoutCredentials(value.href);
-    else kept[name] = typeof value === "string" ? withoutCredentials(value) : value;
-  }
-  return kept;
-}
-
-/** Takes user, password, query and fragment from every address in a text. */
-export function withoutCredentials(text: string): string {
-  if (!text.includes("://")) return text;
-  return text.replace(
-    /([a-z][a-z0-9+.-]*:\/\/)(?:[^\s/?#@"']*@)?([^\s?#"']*)(?:[?#][^\s"']*)?/gi,
-    (_whole, scheme: string, place: string) => scheme + place,
-  );
-}
-
-interface LoggedError {
-  readonly type: string;
-  readonly code: string | undefined;
-  readonly message: string;
-  readonly hint: string | undefined;
-  readonly stack: string | undefined;
-  readonly cause: LoggedError | undefined;
-}
-
-/** The stack is for defects: an error of ours that isn't one says all in its code, message and hint. */
-function describeError(error: unknown, depth = 0): LoggedError | unknown {
-  if (!(error instanceof Error)) return typeof error === "string" ? withoutCredentials(error) : typeof error;
-  const expected = error instanceof LeatError && error.kind !== "internal";
-  const code = "code" in error && typeof error.code === "string" ? error.code : undefined;
-  return {
-    type: error.name,
-    code,
-    message: withoutCredentials(error.message),
-    hint: error instanceof LeatError ? error.hint : undefined,
-    stack: expected || error.stack === undefined ? undefined : withoutCredentials(error.stack),
-    cause: error.cause === undefined || depth > 3 ? undefined : describeError(error.cause, depth + 1),
-  };
-}

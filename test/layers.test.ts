@@ -31,7 +31,10 @@ const LAYERS: readonly { readonly files: readonly string[]; readonly may: readon
   { files: ["sinks/"], may: [...WORDS, "http/"] },
   { files: ["console/"], may: [...WORDS, "journal/journal.ts", "http/", "sinks/stream/", "sinks/sse/"] },
   { files: ["admin/"], may: [...WORDS, "journal/journal.ts", "http/", "console/", "daemon/", "daemon.ts"] },
-  { files: ["commands/", "daemon/", "daemon.ts", "main.ts", "log.ts"], may: [""] },
+  {
+    files: ["commands/", "daemon/", "daemon.ts", "main.ts", "log.ts", "log-fields.ts", "secrets.ts"],
+    may: [""],
+  },
 ];
 
 const SRC = resolve(import.meta.dirname, "../src");

@@ -4,6 +4,7 @@ import { closeSync, openSync } from "node:fs";
 import { test } from "node:test";
 import { LeatError } from "../src/errors.ts";
 import { createLog, type LogLevel } from "../src/log.ts";
+import { keepSecrets } from "../src/secrets.ts";
 
 function logInto(level: LogLevel) {
   const lines: Record<string, unknown>[] = [];
@@ -57,6 +58,56 @@ test("no credential gets through: addresses, headers, tokens, an error's other f
   assert.doesNotMatch(text, /hunter2/);
   assert.match(text, /https:\/\/example\.com\/hook"/);
   assert.match(text, /amqp:\/\/mq:5672\/x failed/);
+});
+
+test("no credential gets through however deep it lies: in maps, lists, errors, bytes", () => {
+  const { log, lines } = logInto("debug");
+  const request = { authorization: "Bearer hunter2", url: "https://u:hunter2@example.com/a?sig=hunter2" };
+  const failure = new Error("it failed", {
+    cause: Object.assign(new Error("https://u:hunter2@x/"), { request }),
+  });
+  log.warn(
+    {
+      at: {
+        deep: [{ request, headers: { "x-api-key": "hunter2" }, apiKey: "hunter2", db_password: "hunter2" }],
+      },
+      failures: [failure],
+      err: { response: { token: "hunter2" } },
+      sent: { body: "hunter2", bytes: Buffer.from("hunter2") },
+      byName: new Map([["clientSecret", "hunter2"]]),
+    },
+    "all at once",
+  );
+  assert.doesNotMatch(JSON.stringify(lines), /hunter2/);
+  assert.match(JSON.stringify(lines), /"url":"https:\/\/example\.com\/a"/);
+  assert.match(JSON.stringify(lines), /"message":"it failed"/);
+  assert.match(JSON.stringify(lines), /7 bytes/);
+});
+
+test("a secret that is known by its value is in no text, wherever a library puts it", () => {
+  keepSecrets([
+    "s3cr3t-Value/1",
+    "short",
+    "-----BEGIN KEY-----\nMC4CAQAwBQYDK2VwBCIEIHc8\n-----END KEY-----",
+  ]);
+  const { log, lines } = logInto("debug");
+  const failure = new RangeError("invalid key s3cr3t-Value/1", { cause: new Error("s3cr3t-Value%2F1") });
+  log.error({ err: failure, list: ["a", { line: "MC4CAQAwBQYDK2VwBCIEIHc8" }] }, "it failed");
+  log.error({ err: "thrown: s3cr3t-Value/1", detail: "a short one stays" }, "it failed");
+  const text = JSON.stringify(lines);
+  assert.doesNotMatch(text, /s3cr3t|MC4CAQ/);
+  assert.match(text, /invalid key \*\*\*/);
+  assert.match(text, /a short one stays/);
+});
+
+test("what lies too deep or goes round is cut, and the line is written", () => {
+  const { log, lines } = logInto("info");
+  const round: Record<string, unknown> = { n: 1n };
+  round.self = round;
+  log.info({ round, many: Array(1000).fill(1), when: new Date(0) }, "round");
+  assert.equal(lines[0]?.msg, "round");
+  assert.ok(JSON.stringify(lines[0]).length < 2000);
+  assert.equal(lines[0]?.when, "1970-01-01T00:00:00.000Z");
 });
 
 test("payloads pass at trace only", () => {

@@ -3,6 +3,7 @@ import { type ExpressionChecker, type LoadResult, loadConfig } from "../config/l
 import { compileExpression } from "../routing/expression.ts";
 import { compileMatch } from "../routing/match.ts";
 import { compileTemplate } from "../routing/template.ts";
+import { keepSecrets } from "../secrets.ts";
 
 export const expressions: ExpressionChecker = {
   expression: (source) => compileExpression(source),
@@ -18,8 +19,13 @@ export interface ConfigurationOptions {
   readonly readEnv?: boolean;
 }
 
-/** `paths`: files and folders; none means the usual places. Reads files, never throws for what is in them. */
+/**
+ * `paths`: files and folders; none means the usual places. Reads files, never throws for what is in them. What is secret
+ * in them is in nothing that this process writes from now on.
+ */
 export function readConfiguration(paths: readonly string[], options: ConfigurationOptions = {}): LoadResult {
   const { args = [], env = process.env, readEnv = true } = options;
-  return loadConfig({ paths, args, env, readEnv, expressions });
+  const loaded = loadConfig({ paths, args, env, readEnv, expressions });
+  keepSecrets(loaded.secrets);
+  return loaded;
 }

@@ -1,7 +1,7 @@
 /** The command line: every command, one line each. */
 import { Command } from "commander";
 import { version } from "../version.ts";
-import { watchOutput } from "./exit.ts";
+import { fail, watchOutput } from "./exit.ts";
 import { initCommand } from "./init.ts";
 import { purgeCommand } from "./purge.ts";
 import { quickstartCommand } from "./quickstart.ts";
@@ -34,5 +34,9 @@ export async function main(argv: readonly string[]): Promise<void> {
     .version(version, "-V, --version", "print the version")
     .showHelpAfterError("(leat --help, or leat <command> --help, shows what there is)");
   for (const register of COMMANDS) register(program);
-  await program.parseAsync([...argv]);
+  try {
+    await program.parseAsync([...argv]);
+  } catch (error) {
+    fail(error);
+  }
 }

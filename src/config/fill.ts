@@ -19,6 +19,8 @@ export type Piece =
   | { readonly malformed: string };
 
 const VARIABLE = /^([A-Za-z_][A-Za-z0-9_]*)(?::-([\s\S]*))?$/;
+/** A variable that holds a secret wherever it is used, as in a header of a sink's. Others are hosts, paths, names. */
+const SECRET_NAME = /token|secret|passw|passphrase|credential|key$|auth$/i;
 const MAX_SECRET_FILE_BYTES = 2 ** 20;
 
 /** `$${`, or `${` up to its `}` (or to the end, where there is none). */
@@ -94,7 +96,8 @@ export function fillIn(
     if ("file" in piece) return from.readEnv ? secretFile(piece.file, path, fail) : null;
     const got = from.readEnv ? from.env[piece.variable] : undefined;
     // As in a shell, `:-` counts an empty variable as unset.
-    if (got !== undefined && !(got === "" && piece.fallback !== null)) return hidden(got);
+    if (got !== undefined && !(got === "" && piece.fallback !== null))
+      return hidden(got, SECRET_NAME.test(piece.variable));
     if (piece.fallback !== null) return piece.fallback;
     if (!from.readEnv) return null;
     return fail(
@@ -109,14 +112,15 @@ export function fillIn(
       if (statSync(file).size > MAX_SECRET_FILE_BYTES)
         return fail(`the file ${name} is larger than 1 MiB`, null);
       // Editors and `echo` end a file with a line break that is no part of the secret.
-      return hidden(readFileSync(file, "utf8").replace(/\r?\n$/, ""));
+      return hidden(readFileSync(file, "utf8").replace(/\r?\n$/, ""), true);
     } catch (error) {
       return fail(`the file ${name}: ${unreadable(error)}`, "or check without secrets by --no-env");
     }
   };
 
-  const hidden = (text: string): string => {
-    if (text.length >= 8) problems.hide(text);
+  const hidden = (text: string, secret: boolean): string => {
+    if (secret) problems.hideSecret(text);
+    else if (text.length >= 8) problems.hide(text);
     return text;
   };
 

@@ -36,21 +36,28 @@ export interface LoadOptions {
   readonly components?: Components;
 }
 
+interface Looked {
+  readonly files: readonly string[];
+  /** Every secret that was met, also where something else is wrong: for `keepSecrets`, never to be shown. */
+  readonly secrets: readonly string[];
+}
+
 export type LoadResult =
-  | {
+  | (Looked & {
       readonly ok: true;
       readonly settings: Settings;
       readonly plan: Plan;
       readonly warnings: readonly Problem[];
-      readonly files: readonly string[];
-    }
-  | { readonly ok: false; readonly problems: readonly Problem[]; readonly files: readonly string[] };
+    })
+  | (Looked & { readonly ok: false; readonly problems: readonly Problem[] });
 
 export function loadConfig(options: LoadOptions): LoadResult {
   const problems = new Problems();
   const files = findFiles(options.paths, problems);
   const merged = readFiles(files, problems);
-  const failure = (): LoadResult => ({ ok: false, problems: problems.sorted(files), files });
+  const failure = (): LoadResult => {
+    return { ok: false, problems: problems.sorted(files), files, secrets: problems.secrets };
+  };
   if (!merged) return failure();
 
   const from: FillSources = { env: options.env, readEnv: options.readEnv };
@@ -66,7 +73,7 @@ export function loadConfig(options: LoadOptions): LoadResult {
 
   if (problems.failed || !settings || !retention) return failure();
   const plan: Plan = { sources: plans(sources), sinks: plans(sinks), routes: plans(routes), retention };
-  return { ok: true, settings, plan, warnings: problems.sorted(files), files };
+  return { ok: true, settings, plan, warnings: problems.sorted(files), files, secrets: problems.secrets };
 }
 
 function plans<P>(read: readonly { readonly plan: P | null }[]): P[] {

@@ -72,6 +72,7 @@ export function dotted(path: Path): string {
 /** Collects problems; takes care that no secret is among what they say. */
 export class Problems {
   readonly #list: Problem[] = [];
+  readonly #hidden = new Set<string>();
   readonly #secrets = new Set<string>();
 
   add(place: Place, severity: Problem["severity"], message: string, remedy: string | null = null): void {
@@ -88,7 +89,17 @@ export class Problems {
 
   /** A value that mustn't be shown, wherever a message of a library's might have taken it up. */
   hide(value: string): void {
-    if (value.length >= 6) this.#secrets.add(value);
+    if (value.length >= 6) this.#hidden.add(value);
+  }
+
+  /** A secret, which mustn't be shown here nor by what the configuration is for. */
+  hideSecret(value: string): void {
+    this.hide(value);
+    this.#secrets.add(value);
+  }
+
+  get secrets(): readonly string[] {
+    return [...this.#secrets];
   }
 
   get failed(): boolean {
@@ -106,7 +117,7 @@ export class Problems {
 
   #redact(line: string): string {
     let shown = line;
-    for (const secret of this.#secrets) shown = shown.replaceAll(secret, "***");
+    for (const hidden of this.#hidden) shown = shown.replaceAll(hidden, "***");
     return shown;
   }
 }

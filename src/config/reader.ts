@@ -87,7 +87,7 @@ export class Reader {
     visit([fieldOf(schema)], filled.value, base, (fields, value, path) => {
       if (typeof value !== "string" || filled.unknown.has(dotted(path))) return;
       const marks = marksOf(fields);
-      if (marks.secret) this.problems.hide(value);
+      if (marks.secret) this.problems.hideSecret(value);
       if (value === "") return;
       if (marks.expression) this.#compile(path, () => this.#expressions.expression(value));
       if (marks.template) this.checkTemplate(path, value);

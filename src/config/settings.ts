@@ -15,7 +15,7 @@ import type { Merged } from "./files.ts";
 import { coerce, type Filled, type FillSources } from "./fill.ts";
 import { httpSchema, toHttpLimits } from "./http-limits.ts";
 import { dotted, type Problems } from "./problem.ts";
-import { type Field, fieldOf, isMap, type Path, shapeOf } from "./walk.ts";
+import { type Field, fieldOf, isMap, type Path, shapeOf, valueAt } from "./walk.ts";
 
 const bytes = (written: string) => size().prefault(written);
 
@@ -123,6 +123,10 @@ export function readSettings(input: SettingsInput, merged: Merged, problems: Pro
   const env = from.readEnv ? from.env : {};
   warnOfUnknownVariables(env, problems);
   const layered = layer(file, args, env);
+  for (const { path, field } of settingOptions) {
+    const value = field.flags.secret ? valueAt(layered.value, path) : null;
+    if (typeof value === "string") problems.hideSecret(value);
+  }
   const result = settingsSchema.safeParse(layered.value);
   if (!result.success) {
     const subject = { schema: settingsSchema, value: layered.value, base: [], filled };
