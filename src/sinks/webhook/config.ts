@@ -35,23 +35,26 @@ const bearer = object({
   params: { remedy: "take the token alone, without a line's end" },
 });
 
-const standard = object({
-  type: z.literal("standard").describe("Standard Webhooks 1.0.0, HMAC-SHA256 (`v1`)."),
-  secret: secrets().describe(
-    "`whsec_` and 24 to 64 bytes in base64; while a secret is being rotated a list, and each of them signs.",
-  ),
-}).superRefine((sign, context) => {
-  sign.secret.forEach((one, index) => {
+/** On the field, not on the whole of `sign`: that is also looked at where this one hasn't become a list. */
+const signingSecrets = secrets().superRefine((list, context) => {
+  list.forEach((one, index) => {
     if (standardKey(one) !== null) return;
     context.addIssue({
       code: "custom",
-      path: sign.secret.length > 1 ? ["secret", index] : ["secret"],
+      path: list.length > 1 ? [index] : [],
       message: "is no signing secret",
       params: {
         remedy: "write whsec_ and 24 to 64 random bytes in base64, such as openssl rand -base64 32 makes",
       },
     });
   });
+});
+
+const standard = object({
+  type: z.literal("standard").describe("Standard Webhooks 1.0.0, HMAC-SHA256 (`v1`)."),
+  secret: signingSecrets.describe(
+    "`whsec_` and 24 to 64 bytes in base64; while a secret is being rotated a list, and each of them signs.",
+  ),
 });
 
 const tls = object({
