@@ -26,6 +26,7 @@ const PER_DELIVERY = new Set([
   "webhook-id",
   "webhook-timestamp",
   "webhook-signature",
+  "leat-id",
   "leat-source",
   "leat-route",
   "leat-attempt",
@@ -37,6 +38,15 @@ const PER_DELIVERY = new Set([
 /** Whether a value can stand in a header as it is. */
 export function isHeaderValue(value: string): boolean {
   return VALUE.test(value);
+}
+
+/**
+ * Any text as a header's value that every receiver reads alike: what isn't visible ASCII, and `%`, is percent-encoded as
+ * UTF-8, so that `decodeURIComponent` gives the text back. Nothing in it can end the header or be trimmed off.
+ */
+export function asHeaderValue(text: string): string {
+  if (/^[\x21-\x24\x26-\x7e]*$/.test(text)) return text;
+  return text.toWellFormed().replace(/[^\x21-\x24\x26-\x7e]+/g, encodeURIComponent);
 }
 
 /** Whether an event's header of this (lower-case) name may be passed on. */

@@ -4,7 +4,7 @@ import type { Message } from "../../component.ts";
 import { type Event, headerValue, type PackedHeaders, unpackHeaders } from "../../event.ts";
 import { version } from "../../version.ts";
 import type { WebhookConfig } from "./config.ts";
-import { isHeaderValue, mayForward } from "./headers.ts";
+import { asHeaderValue, isHeaderValue, mayForward } from "./headers.ts";
 import { standardKey, standardSignature } from "./sign.ts";
 
 /** An event holds something that no header can carry: no attempt can help. */
@@ -57,6 +57,8 @@ export class RequestHeaders {
       id,
       "webhook-timestamp",
       String(timestamp),
+      "leat-id",
+      asHeaderValue(event.id),
       "leat-source",
       event.source,
       "leat-route",
@@ -96,7 +98,7 @@ export class RequestHeaders {
 /**
  * `<source>_<seq>`: the same over attempts, restarts, replays and a change of the sender's mind, and never that of
  * another event. The sender's own id wouldn't do: two sources may use the same one, and a receiver that drops
- * repeats would then drop an event. It holds no `.`, which ends the id in what is signed.
+ * repeats would then drop an event; it goes along as `leat-id`. Ours holds no `.`, which ends the id in what is signed.
  */
 function webhookId(event: Event): string {
   return `${event.source}_${event.seq}`;

@@ -30,6 +30,7 @@ test("the body goes out byte for byte, with its content type and Leat's headers"
   assert.equal(headers["content-length"], "6");
   assert.equal(headers["webhook-id"], "stripe_1795224065810042");
   assert.equal(headers["leat-source"], "stripe");
+  assert.equal(headers["leat-id"], "e1");
   assert.equal(headers["leat-route"], "payments");
   assert.equal(headers["leat-attempt"], "3");
   assert.equal(headers["leat-hops"], "2");
@@ -38,6 +39,30 @@ test("the body goes out byte for byte, with its content type and Leat's headers"
   assert.match(headers["user-agent"] ?? "", /^Leat\/\d/);
   assert.match(String(headers.traceparent), /^00-[0-9a-f]{32}-[0-9a-f]{16}-00$/);
   assert.ok(Math.abs(Number(headers["webhook-timestamp"]) - Date.now() / 1000) < 10);
+});
+
+test("leat-id is the sender's own id, whatever is in it, and can't forge a header", async (t) => {
+  const { url, received } = await receiver(t);
+  const sink = await webhook(t, { url });
+  const ids = [
+    "evt_1",
+    "a/b:c?d=e,f;g",
+    "100%",
+    " a b ",
+    "x\r\nleat-route: forged\r\n\r\n",
+    "žluťoučký 🐎",
+    "a\0b\x7f",
+  ];
+  for (const id of ids) await deliver(sink, { event: { ...newEvent({ id }), seq: 7 } });
+  const sent = received.map(({ headers }) => String(headers["leat-id"]));
+  assert.deepEqual(sent.map(decodeURIComponent), ids);
+  assert.deepEqual(sent.slice(0, 3), ["evt_1", "a/b:c?d=e,f;g", "100%25"]);
+  for (const value of sent) assert.match(value, /^[\x21-\x7e]+$/);
+  assert.ok(received.every(({ headers }) => headers["leat-route"] === "payments"));
+  assert.equal(
+    (await deliver(sink, { event: { ...newEvent({ id: "\ud800" }), seq: 7 } })).result,
+    "delivered",
+  );
 });
 
 test("an event without content type or body goes out without", async (t) => {
