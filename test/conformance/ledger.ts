@@ -396,6 +396,20 @@ export function ledgerConformance(engine: string, open: () => Promise<OpenedJour
       assert.equal(counts(found("invoices/billing")).delivered, 1);
     });
 
+    test("J3: a renamed subscription goes on counting where it was, also what was in flight by its former name", async () => {
+      const before = await subscribe(definition());
+      for (let n = 0; n < 3; n++) await append();
+      await before.settle(await one(before), delivered);
+      const [inFlight] = await lease(before, 1);
+      await journal.ledger.reconcile([definition({ name: "invoices/billing", was: "payments/billing" })]);
+      const subscription = found("invoices/billing");
+      await subscription.settle(inFlight!, delivered);
+      const { accepted, pending, inFlight: out, delivered: yes } = counts(subscription);
+      assert.deepEqual([accepted, pending, out, yes], [3, 1, 0, 2]);
+      await reopen();
+      assert.equal(counts(found("invoices/billing")).delivered, 2);
+    });
+
     test("a changed definition takes effect at one seq", async () => {
       const subscription = await subscribe(definition());
       const before = await append({ source: "github" });

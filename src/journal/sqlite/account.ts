@@ -27,7 +27,8 @@ export function emptyTally(): Tally {
 }
 
 export class Account {
-  readonly route: string;
+  /** As it is called now. */
+  route: string;
   readonly counts: Tally;
   readonly replays: Tally;
 

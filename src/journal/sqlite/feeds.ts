@@ -56,10 +56,19 @@ export class Feeds {
     return this.#sources;
   }
 
-  /** From now on these; accounts of routes that stay are kept. */
-  change(routes: readonly RouteSpans[]): void {
+  /** From now on these; accounts of routes that stay are kept. `renames`: so is the only one if its route has another name. */
+  change(routes: readonly RouteSpans[], renames: boolean): void {
+    const [route, ...others] = routes;
+    if (renames && route !== undefined && others.length === 0 && this.only !== undefined) {
+      this.only.route = route.route;
+    }
     this.#routes = routes;
     this.#index();
+  }
+
+  /** The account, where there is but one. */
+  get only(): Account | undefined {
+    return this.accounts.length === 1 ? this.accounts[0] : undefined;
   }
 
   /** Who owes an event that was just appended; undefined: nobody. */

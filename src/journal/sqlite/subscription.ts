@@ -253,7 +253,7 @@ export class LiveSubscription implements Subscription, DeltaSource {
     const resumed = active && !this.#active && this.#inflow.until !== null;
     const place = this.#inflow.next - 1;
     const start = resumed ? resumeAt(place, this.#inflow.until!, routes) : place;
-    this.#feeds.change(routes);
+    this.#feeds.change(routes, definition.kind === "pushed");
     this.#inflow.until = until;
     this.#inflow.reset(start + 1);
     this.#written = Math.min(this.#written, start);
@@ -295,7 +295,10 @@ export class LiveSubscription implements Subscription, DeltaSource {
 
   committed(taken: TakenDelta): void {
     const { delta, retries, waiting, settlements } = gathered(taken);
-    for (const moves of delta.accounts) this.#feeds.account(moves.route)?.committed(moves);
+    for (const moves of delta.accounts) {
+      // Settled under the route's former name: a pushed subscription has one account.
+      (this.#feeds.account(moves.route) ?? this.#feeds.only)?.committed(moves);
+    }
     this.#uncommitted -= settlements;
     for (const delivery of retries) this.#retryCommitted(delivery);
     if (delta.suspect !== null) this.#singly?.recorded(delta.suspect);
