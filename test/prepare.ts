@@ -1,24 +1,41 @@
 /**
- * Installs what the end-to-end tests need beyond npm's packages: a real Chromium (Debian's). Run by `npm test`; does
- * nothing where it is there already.
+ * Installs what the end-to-end tests need beyond npm's packages: a real Chromium and systemd's tools (Debian's), and
+ * the checkers of what is in deploy/ (PyPI's). Run by `npm test`; does nothing where all is there already.
  */
-import { execFileSync } from "node:child_process";
-import { accessSync, constants } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import { accessSync, constants, readFileSync, writeFileSync } from "node:fs";
+import { delimiter, join } from "node:path";
 import { CHROMIUM } from "./chromium.ts";
+import { TOOLS } from "./deploy/tools.ts";
 
-function present(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
+function present(program: string): boolean {
+  const folders = program.startsWith("/") ? [""] : (process.env.PATH ?? "").split(delimiter);
+  return folders.some((folder) => {
+    try {
+      accessSync(join(folder, program), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
 }
 
-if (!present(CHROMIUM)) {
+const succeeds = (program: string, args: string[]) => spawnSync(program, args).status === 0;
+
+const DEBIAN: readonly { readonly name: string; readonly there: boolean; readonly hint?: string }[] = [
+  { name: "chromium", there: present(CHROMIUM), hint: "or set LEAT_CHROMIUM" },
+  { name: "systemd", there: present("systemd-notify") && present("systemd-analyze") },
+  { name: "perl", there: present("perl") },
+  { name: "python3-venv", there: succeeds("python3", ["-c", "import ensurepip, venv"]) },
+];
+
+const missing = DEBIAN.filter(({ there }) => !there);
+if (missing.length > 0) {
+  const names = missing.map(({ name }) => name);
   if (process.getuid?.() !== 0) {
+    const hints = missing.flatMap(({ hint }) => hint ?? []).join("; ");
     console.error(
-      `The end-to-end tests need ${CHROMIUM}: run 'apt-get install chromium' as root, or set LEAT_CHROMIUM.`,
+      `The end-to-end tests need more: run 'apt-get install ${names.join(" ")}' as root${hints && `, ${hints}`}.`,
     );
     process.exit(1);
   }
@@ -28,5 +45,21 @@ if (!present(CHROMIUM)) {
       env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" },
     });
   run(["update", "-qq"]);
-  run(["install", "-y", "-qq", "--no-install-recommends", "chromium"]);
+  run(["install", "-y", "-qq", "--no-install-recommends", ...names]);
+}
+
+const wanted = TOOLS.packages.join("\n");
+if (stamped() !== wanted) {
+  execFileSync("python3", ["-m", "venv", "--clear", TOOLS.folder], { stdio: "inherit" });
+  const pip = ["install", "--quiet", "--disable-pip-version-check", ...TOOLS.packages];
+  execFileSync(join(TOOLS.folder, "bin/pip"), pip, { stdio: "inherit" });
+  writeFileSync(TOOLS.stamp, wanted);
+}
+
+function stamped(): string | null {
+  try {
+    return readFileSync(TOOLS.stamp, "utf8");
+  } catch {
+    return null;
+  }
 }

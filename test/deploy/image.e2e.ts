@@ -1,0 +1,63 @@
+/** The Dockerfile and the manifests by other people's tools, and the image's health check against a real daemon. */
+import assert from "node:assert/strict";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { makeDaemon } from "../e2e/daemon.ts";
+import { waitFor } from "../wait-for.ts";
+import { TOOLS } from "./tools.ts";
+import { ROOT } from "./unit-file.ts";
+
+test("hadolint finds nothing in the Dockerfile", () => {
+  const { status, stdout, stderr } = spawnSync(
+    TOOLS.hadolint,
+    ["--no-color", "--strict-labels", "deploy/docker/Dockerfile"],
+    { cwd: ROOT, encoding: "utf8" },
+  );
+  assert.equal(stdout + stderr, "");
+  assert.equal(status, 0);
+});
+
+test("every manifest is of its kind's schema, unknown fields included", () => {
+  const files = globSync("deploy/kubernetes/*.yaml", { cwd: ROOT }).filter(
+    (file) => !file.endsWith("kustomization.yaml"),
+  );
+  const { status, stdout, stderr } = spawnSync(TOOLS.kubernetesValidate, ["--strict", ...files], {
+    cwd: ROOT,
+    encoding: "utf8",
+  });
+  assert.equal(status, 0, stdout + stderr);
+  for (const file of files) assert.match(stdout + stderr, new RegExp(`${file} passed`));
+});
+
+test("a misspelt field of a manifest would be found", (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "leat-manifest-"));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const file = join(folder, "statefulset.yaml");
+  const manifest = readFileSync(join(ROOT, "deploy/kubernetes/statefulset.yaml"), "utf8");
+  writeFileSync(file, manifest.replace("readOnlyRootFilesystem", "readonlyRootFilesystem"));
+  assert.notEqual(spawnSync(TOOLS.kubernetesValidate, ["--strict", file]).status, 0);
+});
+
+test("the image's health check says 0 while Leat answers, and 1 when it doesn't", async (t) => {
+  const daemon = await makeDaemon(`
+sources: { in: { type: webhook, path: /in, verify: { type: none } } }
+sinks: { out: { type: stdout } }
+routes: { all: { from: in, to: out } }
+`);
+  t.after(() => daemon.close());
+  await daemon.start();
+  const check = async () => {
+    const child = spawn(process.execPath, [join(ROOT, "deploy/docker/healthcheck.js")], {
+      env: { LEAT_ADMIN: `0.0.0.0:${new URL(daemon.admin).port}` },
+    });
+    return (await once(child, "exit"))[0] as number;
+  };
+  assert.equal(await check(), 0);
+  daemon.signal("SIGKILL");
+  await daemon.ended();
+  await waitFor("the check to fail", async () => (await check()) === 1);
+});
