@@ -234,7 +234,7 @@ export class Daemon implements DaemonFace {
   }
 
   sinks(): readonly SinkStatus[] {
-    return sinkStatuses(this.#assembly, this.journal.ledger);
+    return sinkStatuses(this.#assembly, this.journal.ledger, this.#parts.delivery);
   }
 
   connections(): Promise<number> {

@@ -141,7 +141,7 @@ function listSinks({ daemon }: Call): Answer {
   return { value: { sinks: daemon.sinks().map(sinkView) } };
 }
 
-function sinkView({ name, type, kind, state, readers }: SinkStatus): object {
+function sinkView({ name, type, kind, state, inFlight, probing, readers }: SinkStatus): object {
   const { hold, paused, breaker } = state;
   return {
     name,
@@ -149,19 +149,26 @@ function sinkView({ name, type, kind, state, readers }: SinkStatus): object {
     kind,
     paused,
     hold_until: hold === null ? null : rfc3339(hold.until),
-    breaker: breaker === null ? null : { failures: breaker.failures, open_until: rfc3339(breaker.openUntil) },
+    breaker:
+      breaker === null
+        ? null
+        : { failures: breaker.failures, open_until: rfc3339(breaker.openUntil), probing },
+    in_flight: inFlight,
     readers,
   };
 }
 
 // ------------------------------------------------------------------------------------------------------------ changing
 
-/** `{ seq, subscription }`: one event. `{ dead: true, subscription }`: every dead letter of the subscription. */
+/**
+ * `{ seq, subscription }`: one event. `{ dead: true, subscription }`: every dead letter of the subscription; with a `seq`
+ * that one alone.
+ */
 async function replay({ daemon, body }: Call): Promise<Answer> {
   const { ledger } = daemon.journal;
   const subscription = textIn(body, "subscription");
   checkReplayable(daemon, subscription);
-  if (body.dead === true) {
+  if (body.dead === true && body.seq === undefined) {
     const seqs = await deadSeqs(daemon, subscription);
     for (const seq of seqs) await ledger.replay(seq, subscription);
     return { value: { replayed: seqs.length, subscription } };
@@ -170,6 +177,7 @@ async function replay({ daemon, body }: Call): Promise<Answer> {
   if (typeof seq !== "number" || !Number.isSafeInteger(seq)) {
     throw new LeatError("refused", "bad_request", "`seq` must be a whole number, or `dead` true.");
   }
+  if (body.dead === true) await checkDead(daemon, seq, subscription);
   const { replay: number } = await ledger.replay(seq, subscription);
   return { value: { replayed: 1, subscription, seq, replay: number } };
 }
@@ -187,6 +195,15 @@ function checkReplayable({ journal }: DaemonFace, name: string): void {
       hint: "Put its route back and reload; then replay.",
     },
   );
+}
+
+async function checkDead({ journal }: DaemonFace, seq: Seq, subscription: string): Promise<void> {
+  const [letter] = await journal.ledger.dead({ subscription, before: seq + 1, limit: 1 });
+  if (letter?.event.seq === seq) return;
+  const message = `The event ${seq} is no dead letter of ${subscription}.`;
+  throw new LeatError("refused", "unknown_dead_letter", message, {
+    hint: "GET /api/dead lists them; without `dead` (on the command line: with --to) any event is replayed.",
+  });
 }
 
 /** The events that are dead letters of a subscription now, oldest first; one is listed once, however often it died. */

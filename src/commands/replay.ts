@@ -53,5 +53,5 @@ function requestFor(seq: string | undefined, { to, dead }: ReplayOptions): objec
   if (!/^\d+$/.test(seq) || !Number.isSafeInteger(Number(seq))) {
     return new LeatError("refused", "usage", `${seq} is no seq: it is a whole number.`);
   }
-  return { seq: Number(seq), subscription };
+  return { seq: Number(seq), subscription, ...(dead === undefined ? {} : { dead: true }) };
 }

@@ -23,6 +23,10 @@ export interface SinkStatus {
   readonly type: string;
   readonly kind: "pushed" | "stream";
   readonly state: SinkState;
+  /** Deliveries under way; null for a stream. */
+  readonly inFlight: number | null;
+  /** Its breaker's wait is over: the next delivery, or the one under way, shows whether it closes. */
+  readonly probing: boolean;
   /** Connected clients of a stream; null where there can be none. */
   readonly readers: number | null;
 }

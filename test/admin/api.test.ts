@@ -210,6 +210,13 @@ const WRONG: readonly { what: string; path: string; body: unknown; status: numbe
     code: "unknown_event",
   },
   {
+    what: "an event that is no dead letter",
+    path: "/api/replay",
+    body: { dead: true, seq: 1, subscription: "all/out" },
+    status: 404,
+    code: "unknown_dead_letter",
+  },
+  {
     what: "an unknown subscription",
     path: "/api/replay",
     body: { dead: true, subscription: "no/one" },

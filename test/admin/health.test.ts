@@ -54,5 +54,15 @@ test("an open breaker is a degraded part, not a reason to be sent nothing", asyn
   });
   assert.equal(degraded.part, "sink out");
   assert.match(degraded.reason, /breaker is open/);
+  const out = await waitFor("what was under way to end", async () => {
+    interface Sink {
+      readonly in_flight: number;
+      readonly breaker: { readonly failures: number; readonly probing: boolean };
+    }
+    const { sinks } = (await getJson(`${admin}/api/sinks`)).json as { sinks: Sink[] };
+    return sinks[0]?.in_flight === 0 && sinks[0];
+  });
+  assert.ok(out.breaker.failures >= 2);
+  assert.equal(out.breaker.probing, false);
   assert.match(await (await fetch(`${admin}/metrics`)).text(), /^leat_breaker_open\{sink="out"\} 1$/m);
 });

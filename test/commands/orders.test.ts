@@ -45,6 +45,15 @@ test("leat replay sends an event again, and all dead letters of a subscription",
   const { replayed } = JSON.parse(all.stdout) as { replayed: number };
   await waitFor("the others", () => receiver.received.length === 2 + replayed);
 
+  const { seq: alive } = (await postJson(`${url}/in`, { id: "b" })).json;
+  const before = receiver.received.length;
+  const notDead = await leat(["replay", String(alive), "--dead", "all/out", "--admin", admin]);
+  assert.equal(notDead.code, 1);
+  assert.match(notDead.stderr, new RegExp(`^leat: The event ${alive} is no dead letter of all/out`));
+  const dead = await leat(["replay", String(json.seq), "--dead", "all/out", "--admin", admin]);
+  assert.equal(dead.code, 0, dead.stderr);
+  await waitFor("the dead letter again", () => receiver.received.length > before);
+
   const unknown = await leat(["replay", "1", "--to", "all/out", "--admin", admin]);
   assert.equal(unknown.code, 1);
   assert.match(unknown.stderr, /^leat: .*1/);
