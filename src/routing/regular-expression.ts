@@ -1,6 +1,6 @@
 /**
  * Regular expressions of JSONata, by RE2: its time grows with the text, where a backtracking engine's can double with
- * every character (`/^(a+)+$/` on 28 characters took 13.8 s; here, on 28,000, 23 ms).
+ * every character, as that of `/^(a+)+$/` does (`test/routing/hostile.test.ts`).
  */
 import { RE2JS } from "re2js";
 import { checkSearch, checkTime } from "./budget.ts";

@@ -1,4 +1,4 @@
-/** The streams' index is a projection: what happens to its file costs no reader an event (JOURNAL.md, "Files"). */
+/** The streams' index is a projection: what happens to its file costs no reader an event. */
 import assert from "node:assert/strict";
 import { readdirSync, rmSync, statSync, truncateSync } from "node:fs";
 import { join } from "node:path";

@@ -1,6 +1,5 @@
 /**
- * Rows gathered into one INSERT of many: the call into SQLite costs more than the row (13 us an event one by one, 7.5 in
- * tens). Rows are in the table after `flush`, not before.
+ * Rows gathered into one INSERT of many: the call into SQLite costs more than the row. Rows are in the table after `flush`, not before.
  */
 import type { SqlValue, Statement, Storage } from "./storage.ts";
 

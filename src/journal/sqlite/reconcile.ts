@@ -1,6 +1,7 @@
 /**
- * What a reload makes of a subscription's spans (JOURNAL.md, "a reload takes effect at one seq S"). Pure: the writer
- * calls it inside the commit that is the reload, with S being the last seq appended.
+ * What a reload makes of a subscription's spans : it takes effect at one seq S, so that what came up to S has the
+ * routes from before, and what comes after has those from now on. Pure: the writer calls it inside the commit that is the
+ * reload, with S being the last seq appended.
  */
 import type { Seq } from "../../event.ts";
 import type { RouteFeed, SubscriptionDefinition } from "../journal.ts";

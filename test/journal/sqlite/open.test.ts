@@ -42,7 +42,7 @@ function damage(file: string, find: string, change: (at: number, bytes: Buffer) 
   writeFileSync(file, bytes);
 }
 
-test("the folder is made with mode 0700 and holds what JOURNAL.md names", async () => {
+test("the folder is made with mode 0700 and holds the files that ARCHITECTURE.md names", async () => {
   const path = join(newFolder(), "deep", "data");
   const { close } = await openAt(path);
   assert.equal(statSync(path).mode & 0o777, 0o700);
