@@ -281,6 +281,19 @@ export interface StreamSink extends HasEndpoint {
   stop(): Promise<void>;
 }
 
+/** A stream that keeps some of what it published, for readers who come back soon. */
+export interface KeepsPublished {
+  /**
+   * The index has frames now that were never published: a route has brought its past. What is kept is no longer all there
+   * is; readers who come back get it from the index.
+   */
+  forgetPublished(): void;
+}
+
+export function keepsPublished<S extends StreamSink>(sink: S): sink is S & KeepsPublished {
+  return "forgetPublished" in sink && typeof sink.forgetPublished === "function";
+}
+
 export interface StreamSinkType<C = unknown> {
   readonly kind: "stream";
   readonly type: string;

@@ -3,7 +3,7 @@
  * pushed sink, one worker for each pushed subscription and one for each stream; they share nothing but the journal, so
  * that a dead sink slows no other.
  */
-import type { Ledger, StreamIndex } from "../journal/journal.ts";
+import type { Ledger, StreamIndex, Subscription } from "../journal/journal.ts";
 import type { Chance, Clock, Logger } from "../ports.ts";
 import { ClockSteps } from "./clock-steps.ts";
 import { Defects } from "./defects.ts";
@@ -88,23 +88,34 @@ export class Delivery {
   #applyStreams(targets: readonly StreamTarget[]): Promise<void>[] {
     const ended: Promise<void>[] = [];
     const wanted = new Set(targets.map(({ stream }) => stream));
+    const retired = new Map<Subscription, Promise<void>>();
     for (const [name, worker] of this.#streamWorkers) {
       if (wanted.has(name) && worker.subscription === this.#ledger.subscription(name)) continue;
       this.#streamWorkers.delete(name);
-      ended.push(worker.retire());
+      const end = worker.retire();
+      retired.set(worker.subscription, end);
+      ended.push(end);
     }
     for (const target of targets) {
-      const subscription = this.#ledger.subscription(target.stream);
-      if (subscription === undefined) throw new Error(`no subscription ${target.stream}: reconcile first`);
-      const worker = this.#streamWorkers.get(target.stream);
+      const { stream } = target;
+      const subscription = this.#ledger.subscription(stream);
+      if (subscription === undefined) throw new Error(`no subscription ${stream}: reconcile first`);
+      const worker = this.#streamWorkers.get(stream);
       if (worker === undefined) {
-        this.#streamWorkers.set(
-          target.stream,
-          new StreamWorker(subscription, target, this.#streams, this.#tools),
-        );
+        const takesOver = this.#takesOver(subscription, retired);
+        const made = new StreamWorker(subscription, target, this.#streams, this.#tools, takesOver);
+        this.#streamWorkers.set(stream, made);
       } else ended.push(worker.swap(target));
     }
     return ended;
+  }
+
+  /** A stream with another name now: what its worker had under way still goes to the index by the old one. */
+  #takesOver(subscription: Subscription, retired: ReadonlyMap<Subscription, Promise<void>>) {
+    const { was } = subscription.definition;
+    const name = was !== null && this.#ledger.subscription(was) === undefined ? was : null;
+    const after = retired.get(subscription);
+    return name === null && after === undefined ? null : { name, after: after ?? Promise.resolve() };
   }
 
   /** A person pauses a pushed sink; false when there is none of that name. */

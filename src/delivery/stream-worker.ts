@@ -6,13 +6,13 @@
  * meanwhile), and a lease is settled only when its write is durable: after a crash in between the event is published
  * and written again, and the write replaces itself.
  *
- * An index that lacks what was settled is first made whole (stream-rebuild.ts): it is written in seq order too.
+ * An index that lacks something of what was settled is made whole beside it (stream-fill.ts).
  */
 import type { Lease, Settlement, StreamIndex, Subscription } from "../journal/journal.ts";
 import type { Prepared } from "../prepared.ts";
 import { Flights } from "./flights.ts";
 import { prepareRoutes, type Rendered, renderFrames } from "./frames.ts";
-import { StreamRebuild } from "./stream-rebuild.ts";
+import { StreamFill } from "./stream-fill.ts";
 import type { StreamTarget } from "./target.ts";
 import { PREPARE_AGAIN_MS } from "./unprepared.ts";
 import type { WorkerTools } from "./worker.ts";
@@ -47,24 +47,30 @@ export class StreamWorker {
   /** Published, not yet in the index. */
   #gathered: Flight[] = [];
   #writing = false;
-  /** While it runs nothing is leased. */
-  #rebuild: StreamRebuild | null;
+  readonly #filling: StreamFill;
   #stopFollowing: () => void = () => {};
 
-  constructor(subscription: Subscription, target: StreamTarget, index: StreamIndex, tools: WorkerTools) {
+  /** `takesOver`: another worker's place, once that has ended, and the stream's name until then. */
+  constructor(
+    subscription: Subscription,
+    target: StreamTarget,
+    index: StreamIndex,
+    tools: WorkerTools,
+    takesOver: { readonly name: string | null; readonly after: Promise<void> } | null = null,
+  ) {
     this.subscription = subscription;
     this.#target = target;
     this.#index = index;
     this.#tools = tools;
-    subscription.onReady(() => this.#fill());
-    const rebuild = new StreamRebuild(subscription, () => this.#target, index, tools);
-    this.#rebuild = rebuild;
-    void rebuild.run().then(() => this.#rebuilt());
+    this.#filling = new StreamFill(subscription, () => this.#target, index, tools);
+    if (takesOver === null) this.#begin(null);
+    else void takesOver.after.then(() => this.#begin(takesOver.name));
   }
 
-  #rebuilt(): void {
-    this.#rebuild = null;
+  #begin(formerly: string | null): void {
     if (this.#retired) return;
+    this.#filling.declare(formerly);
+    this.subscription.onReady(() => this.#fill());
     this.#fill();
     this.#follow();
   }
@@ -95,6 +101,7 @@ export class StreamWorker {
   swap(target: StreamTarget): Promise<void> {
     const old = this.#target;
     this.#target = target;
+    this.#filling.look();
     return this.#flights.none((flight) => flight.target === old);
   }
 
@@ -103,7 +110,7 @@ export class StreamWorker {
     this.#retired = true;
     this.subscription.onReady(null);
     this.#stopFollowing();
-    this.#rebuild?.stop();
+    this.#filling.stop();
     return this.#flights.none(() => true);
   }
 
@@ -121,7 +128,7 @@ export class StreamWorker {
   // ------------------------------------------------------------------------------------------------------ rendering
 
   #fill(): void {
-    if (this.#retired || this.#fillSoon || this.#rebuild !== null) return;
+    if (this.#retired || this.#fillSoon) return;
     const begun = this.#tools.clock.monotonic();
     const leases = this.subscription.lease(this.#batch);
     for (const lease of leases) {

@@ -67,7 +67,7 @@ export interface RouteFeed {
   readonly route: string;
   /** Source names; the match runs in delivery. */
   readonly sources: readonly string[];
-  /** Of a subscription that is new or comes back; a route that joins a stream which is there already starts now. */
+  /** Of a subscription that is new or comes back, and of a route that joins a stream (`Subscription.unindexed`). */
   readonly start: "now" | "beginning" | number;
 }
 
@@ -161,6 +161,20 @@ export interface Subscription {
    * the journal can't be read now.
    */
   reread(after: Seq, since: number): Promise<Reread>;
+  /**
+   * A stream: the part of the past, up to the stream's own place, that the named routes joined it for (`start`) and that
+   * its index hasn't got from them yet. It is read by `reread`; nothing of it is leased or counted. Null: there is none.
+   */
+  unindexed(routes: readonly string[]): Unindexed | null;
+  /** The index has it from these routes, up to `through`. Remembered from the next commit on. */
+  indexed(routes: readonly string[], through: Seq): void;
+}
+
+/** Events with `after < seq <= through`, for these routes. */
+export interface Unindexed {
+  readonly routes: readonly string[];
+  readonly after: Seq;
+  readonly through: Seq;
 }
 
 /** One page of what was handed out before. */
@@ -252,9 +266,21 @@ export interface History {
 
 // --------------------------------------------------------------------------------------------------------- StreamIndex
 
-/** A projection: what streams' routes yielded, by (stream, channel, seq). Written off the commit path, rebuilt when lost. */
+/** What the index can answer for, of one stream: nothing is missing after `oldest` and up to `newest`, but for `missing`. */
+export interface StreamPlace {
+  readonly oldest: Seq;
+  readonly newest: Seq;
+  /** After `after` and up to `through`: was lost, or is to be filled. Who reads waits before it. Null: nothing is. */
+  readonly missing: { readonly after: Seq; readonly through: Seq } | null;
+}
+
+/**
+ * A projection: what streams' routes yielded, by (stream, channel, seq). Written off the commit path, rebuilt when lost.
+ * Whatever writes to it is done in the order of the calls, is durable when it resolves, waits where the disk is full, and
+ * rejects only when the index is closed.
+ */
 export interface StreamIndex {
-  /** Durable when it resolves. Writing a (stream, seq) again replaces it. An empty list moves the stream's place only. */
+  /** Writing a (stream, seq) again replaces it. An empty list moves the stream's place only. */
   write(entries: readonly { stream: string; seq: Seq; frames: readonly StreamFrame[] }[]): Promise<void>;
   read(
     stream: string,
@@ -263,8 +289,19 @@ export interface StreamIndex {
     limit: number,
   ): Promise<{ frames: IndexedFrame[]; through: Seq }>;
   bounds(stream: string): Promise<{ oldest: Seq; newest: Seq }>;
-  /** The bounds of all streams that have any. */
-  places(): ReadonlyMap<string, { readonly oldest: Seq; readonly newest: Seq }>;
+  /** Of all streams that have one. */
+  places(): ReadonlyMap<string, StreamPlace>;
+  /**
+   * From now on `missing` covers what lies after `after` and up to `through`; it shrinks as that is written, in seq
+   * order (an entry without frames says that there is nothing up to its seq).
+   */
+  lack(stream: string, after: Seq, through: Seq): Promise<void>;
+  /** Nothing at or below `from` is there any more, or will be. */
+  begin(stream: string, from: Seq): Promise<void>;
+  /** The stream has another name from now on. Nothing happens where the new one is taken, or the old one isn't there. */
+  rename(stream: string, to: string): Promise<void>;
+  /** Called when what was there is `missing` now (the file was damaged while it was open). */
+  onLost(listener: () => void): () => void;
   seqAt(stream: string, time: number): Promise<Seq>;
   /** Removes what is older; in small steps. */
   retain(stream: string, olderThan: number): Promise<number>;

@@ -208,6 +208,85 @@ export function streamIndexConformance(engine: string, open: () => Promise<Opene
       assert.deepEqual(await index.bounds("kept"), { oldest: 1000, newest: 1000 });
     });
 
+    test("who reads waits before what is missing, and goes on as it is written again in seq order", async () => {
+      const { index } = opened;
+      await index.write([{ stream: "lack", seq: 10, frames: [frame("a", "x"), frame("b", "x")] }]);
+      await index.lack("lack", 10, 20);
+      await index.write([{ stream: "lack", seq: 21, frames: [frame("a", "new")] }]);
+      assert.deepEqual(index.places().get("lack"), {
+        oldest: 9,
+        newest: 21,
+        missing: { after: 10, through: 20 },
+      });
+      for (const wants of [exact("a"), exact("a", "b"), patterns("*")]) {
+        assert.equal((await index.read("lack", 9, wants, 10)).through, 10);
+        assert.deepEqual(await index.read("lack", 10, wants, 10), { frames: [], through: 10 });
+        assert.deepEqual(await index.read("lack", 15, wants, 10), { frames: [], through: 15 });
+        assert.equal((await index.read("lack", 20, wants, 10)).frames[0]?.seq, 21);
+      }
+      await index.write([{ stream: "lack", seq: 12, frames: [frame("a", "again")] }]);
+      assert.deepEqual(await index.read("lack", 12, exact("a"), 10), { frames: [], through: 12 });
+      const page = await index.read("lack", 10, exact("a"), 1);
+      assert.deepEqual([page.frames.map(({ seq }) => seq), page.through], [[12], 12]);
+      await index.write([{ stream: "lack", seq: 20, frames: [] }]);
+      assert.deepEqual(await readAll(index, "lack", 9), ["10:a:x", "12:a:again", "21:a:new"]);
+      assert.equal(index.places().get("lack")?.missing, null);
+    });
+
+    test("retention keeps off what is missing until it is there; what will never be there begins later", async () => {
+      const { index } = opened;
+      const write = (seq: number) =>
+        index.write([{ stream: "hole", seq, frames: [frame("a", "v", seq * 1000)] }]);
+      for (const seq of [1, 2, 3, 40, 41]) await write(seq);
+      await index.lack("hole", 3, 39);
+      assert.equal(await index.seqAt("hole", 20_000), 3, "the times of what is missing aren't known");
+      await index.retain("hole", 20_000);
+      assert.deepEqual(await index.bounds("hole"), { oldest: 3, newest: 41 });
+      await index.begin("hole", 30);
+      assert.deepEqual(index.places().get("hole"), {
+        oldest: 30,
+        newest: 41,
+        missing: { after: 30, through: 39 },
+      });
+      await write(39);
+      await index.retain("hole", 40_000);
+      assert.deepEqual(await index.bounds("hole"), { oldest: 39, newest: 41 });
+      assert.deepEqual(await readAll(index, "hole", 39), ["40:a:v", "41:a:v"]);
+    });
+
+    test("what is missing twice is missing once, and also before all that is there", async () => {
+      const { index } = opened;
+      await index.write([{ stream: "twice", seq: 50, frames: [frame("a", "v")] }]);
+      await index.lack("twice", 50, 60);
+      await index.lack("twice", 20, 49);
+      const missing = { after: 20, through: 60 };
+      assert.deepEqual(index.places().get("twice"), { oldest: 20, newest: 60, missing });
+      await index.lack("unheard", 0, 7);
+      assert.deepEqual(index.places().get("unheard"), {
+        oldest: 0,
+        newest: 7,
+        missing: { after: 0, through: 7 },
+      });
+    });
+
+    test("a stream takes its frames along to another name, but to none that is taken", async () => {
+      const { index } = opened;
+      await index.write([{ stream: "before", seq: 7, frames: [frame("a", "v")] }]);
+      await index.lack("before", 7, 9);
+      await index.write([{ stream: "taken", seq: 8, frames: [frame("a", "own")] }]);
+      await index.rename("before", "taken");
+      assert.deepEqual(await readAll(index, "taken", 7), ["8:a:own"]);
+      await index.rename("before", "afterwards");
+      await index.rename("nowhere", "else");
+      assert.deepEqual(await index.bounds("before"), { oldest: 0, newest: 0 });
+      assert.deepEqual(await index.read("before", 6, exact("a"), 10), { frames: [], through: 6 });
+      assert.deepEqual((await index.read("afterwards", 6, exact("a"), 10)).through, 7);
+      await index.write([{ stream: "before", seq: 30, frames: [frame("a", "another")] }]);
+      const places = new Map(index.places());
+      opened = await opened.reopen();
+      assert.deepEqual(new Map(opened.index.places()), places, "the file has what memory had");
+    });
+
     test("what was written is there after a restart", async () => {
       await opened.index.write([{ stream: "durable", seq: 50, frames: [frame("a", "v")] }]);
       opened = await opened.reopen();

@@ -128,6 +128,10 @@ export const noIndex: StreamIndex = {
   read: async () => ({ frames: [], through: 0 }),
   bounds: async () => ({ oldest: 0, newest: 0 }),
   places: () => new Map(),
+  lack: async () => {},
+  begin: async () => {},
+  rename: async () => {},
+  onLost: () => () => {},
   seqAt: async () => 0,
   retain: async () => 0,
 };
@@ -135,9 +139,14 @@ export const noIndex: StreamIndex = {
 export function delivery(
   ledger: MemoryLedger,
   over: { streams?: StreamIndex; observer?: DeliveryObserver; clock?: Clock; log?: Logger } = {},
+  subscription: MemoryLedger["subscription"] = (name) => ledger.subscription(name),
 ): Delivery {
   return new Delivery({
-    ledger,
+    ledger: {
+      subscription,
+      sinkState: (sink) => ledger.sinkState(sink),
+      setSinkState: (sink, state) => ledger.setSinkState(sink, state),
+    },
     streams: noIndex,
     clock: systemClock,
     chance: systemChance,

@@ -10,6 +10,7 @@ import type {
   SinkState,
   Subscription,
   SubscriptionDefinition,
+  Unindexed,
 } from "../../src/journal/journal.ts";
 import { type Clock, systemClock } from "../../src/ports.ts";
 
@@ -134,6 +135,12 @@ export class MemorySubscription implements Subscription {
   async reread(after: Seq): Promise<Reread> {
     return { deliveries: [], from: after, through: after };
   }
+
+  unindexed(_routes: readonly string[]): Unindexed | null {
+    return null;
+  }
+
+  indexed(_routes: readonly string[], _through: Seq): void {}
 
   /** What isn't settled yet. */
   get owed(): number {

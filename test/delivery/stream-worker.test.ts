@@ -36,6 +36,10 @@ class TestIndex implements StreamIndex {
   places = noIndex.places;
   seqAt = noIndex.seqAt;
   retain = noIndex.retain;
+  lack = noIndex.lack;
+  begin = noIndex.begin;
+  rename = noIndex.rename;
+  onLost = noIndex.onLost;
 
   async write(
     entries: readonly { stream: string; seq: Seq; frames: readonly StreamFrame[] }[],

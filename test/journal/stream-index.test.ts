@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -45,34 +45,63 @@ test("a damaged file is set aside and made anew", async () => {
   assert.equal((await index.read("s", 8, exactA, 10)).frames.length, 1);
   assert.ok(existsSync(`${file}.damaged`));
   assert.match(log.lines.join("\n"), /set aside/);
-  assert.deepEqual([...index.places()], [["s", { oldest: 8, newest: 9 }]]);
+  assert.deepEqual([...index.places()], [["s", { oldest: 8, newest: 9, missing: null }]]);
   await index.close();
 });
 
-test("a file damaged in the middle loses its history, and readers from before are below its oldest", async () => {
-  const file = newFile();
-  const first = await openStreamIndex({ file, log: quietLog() });
-  const body = "x".repeat(5000);
-  const entries = Array.from({ length: 500 }, (_, at) => ({
-    stream: "s",
-    seq: at + 1,
-    frames: [frame("a", body)],
-  }));
-  await first.write(entries);
-  await first.close();
-  const { openSync, writeSync, closeSync } = await import("node:fs");
-  const fd = openSync(file, "r+");
-  for (let page = 3; page < 100; page++) writeSync(fd, Buffer.alloc(16_384, 0xa5), 0, 16_384, page * 16_384);
-  closeSync(fd);
-
+/** Frames of more than the thread keeps in memory, so that what is read comes from the file. */
+async function filled(file: string) {
   const index = await openStreamIndex({ file, log: quietLog() });
-  assert.deepEqual(await index.bounds("s"), { oldest: 0, newest: 500 });
-  assert.deepEqual((await index.read("s", 100, exactA, 100)).frames, []);
-  assert.deepEqual(await index.bounds("s"), { oldest: 500, newest: 500 });
-  await index.write([{ stream: "s", seq: 501, frames: [frame("a", "v")] }]);
-  assert.equal((await index.read("s", 500, exactA, 100)).frames.length, 1);
-  await index.close();
-});
+  const body = "x".repeat(5000);
+  for (let first = 0; first < 4000; first += 500) {
+    await index.write(
+      Array.from({ length: 500 }, (_, at) => ({
+        stream: "s",
+        seq: first + at + 1,
+        frames: [frame("a", body)],
+      })),
+    );
+  }
+  return index;
+}
+
+function damage(file: string): void {
+  const fd = openSync(file, "r+");
+  for (let page = 3; page < 300; page++) {
+    writeSync(fd, Buffer.alloc(16_384, 0xa5), 0, 16_384, page * 16_384);
+  }
+  closeSync(fd);
+}
+
+for (const when of ["between two runs", "while it is open"]) {
+  test(`a file damaged ${when} is told of, and what it had is missing until it is written again`, async () => {
+    const file = newFile();
+    let index = await filled(file);
+    if (when === "while it is open") damage(file);
+    else {
+      await index.close();
+      damage(file);
+      index = await openStreamIndex({ file, log: quietLog() });
+    }
+    assert.deepEqual(await index.bounds("s"), { oldest: 0, newest: 4000 });
+    let lost = 0;
+    index.onLost(() => lost++);
+    assert.deepEqual((await index.read("s", 100, exactA, 100)).frames, []);
+    assert.equal(lost, 1);
+    const missing = { after: 0, through: 4000 };
+    assert.deepEqual(index.places().get("s"), { oldest: 0, newest: 4000, missing });
+    await index.write([{ stream: "s", seq: 4001, frames: [frame("a", "v")] }]);
+    assert.deepEqual(await index.read("s", 100, exactA, 100), { frames: [], through: 100 });
+    assert.equal((await index.read("s", 4000, exactA, 100)).frames.length, 1);
+    await index.write([
+      { stream: "s", seq: 101, frames: [frame("a", "again")] },
+      { stream: "s", seq: 4000, frames: [] },
+    ]);
+    const page = await index.read("s", 100, exactA, 100);
+    assert.deepEqual([page.frames.map(({ seq }) => seq), page.through], [[101, 4001], 4001]);
+    await index.close();
+  });
+}
 
 test("a file of another version is set aside", async () => {
   const file = newFile();

@@ -7,6 +7,7 @@ import type { TakenDelta } from "./delta.ts";
 import type { AccountDelta, AttemptRow, DeadRow, DeliveryRow, SubscriptionDelta } from "./group.ts";
 
 type AccountMoves = { -readonly [K in keyof AccountDelta]: AccountDelta[K] };
+type Indexed = NonNullable<SubscriptionDelta["indexed"]>[number];
 type Expired = { from: Seq; to: Seq; reason: string };
 
 /** A delta with what the main thread does once it is on disk. */
@@ -33,9 +34,9 @@ export class DeltaBuilder {
   /** The last route's moves: mostly the next one's too. */
   #last: AccountMoves | null = null;
   #cleared: Seq[] = [];
+  #indexed: Indexed[] = [];
   /** After an unclean stop: what is about to be evaluated. */
   suspect: Seq | null = null;
-  feeds: string | undefined;
   /** How many leases were settled. */
   settlements = 0;
   /** False: nothing that must be written, whatever the cursor does. */
@@ -120,6 +121,11 @@ export class DeltaBuilder {
     this.some = true;
   }
 
+  indexed(routes: readonly string[], through: Seq): void {
+    this.#indexed.push({ routes, through });
+    this.some = true;
+  }
+
   /** `joined`: nothing else lies between it and the one before. */
   expire(seq: Seq, reason: string, joined: boolean): void {
     const last = this.#expired.at(-1);
@@ -141,7 +147,7 @@ export class DeltaBuilder {
       freed: this.#freed,
       suspect: this.suspect,
       cleared: this.#cleared,
-      ...(this.feeds === undefined ? {} : { feeds: this.feeds }),
+      ...(this.#indexed.length === 0 ? {} : { indexed: this.#indexed }),
     };
     return {
       delta,
@@ -173,7 +179,7 @@ export class DeltaBuilder {
     this.#waiting = [...waiting, ...this.#waiting];
     this.#cleared = [...delta.cleared, ...this.#cleared];
     this.suspect ??= delta.suspect;
-    this.feeds ??= delta.feeds;
+    this.#indexed = [...(delta.indexed ?? []), ...this.#indexed];
     this.some = true;
   }
 

@@ -3,6 +3,7 @@
  * that source. A reload ends spans and begins new ones at its seq, so that what was owed stays owed.
  */
 import type { Seq } from "../../event.ts";
+import type { Unindexed } from "../journal.ts";
 import { Account } from "./account.ts";
 
 /** Events of `sources` with `after < seq <= until`. Spans of one route don't overlap. */
@@ -19,12 +20,33 @@ export interface Span {
 export interface RouteSpans {
   readonly route: string;
   readonly spans: readonly Span[];
+  /** Of a route that joined its stream later: what it owns of before that and the stream's index hasn't got from it. */
+  readonly unindexed?: Past;
+}
+
+/** Events with `after < seq <= through`. */
+export interface Past {
+  readonly after: Seq;
+  readonly through: Seq;
 }
 
 /** The accounts that an event moves, and their routes, in the definition's order. Shared by all events of a source. */
 export interface Owners {
   readonly accounts: readonly Account[];
   readonly routes: readonly string[];
+}
+
+/** The index has their past from these routes, up to `through`. */
+export function withIndexed(
+  routes: readonly RouteSpans[],
+  names: readonly string[],
+  through: Seq,
+): readonly RouteSpans[] {
+  return routes.map(({ unindexed, ...rest }) => {
+    if (unindexed === undefined) return rest;
+    const after = names.includes(rest.route) ? Math.max(unindexed.after, through) : unindexed.after;
+    return after < unindexed.through ? { ...rest, unindexed: { ...unindexed, after } } : rest;
+  });
 }
 
 const NOBODY: Owners = { accounts: [], routes: [] };
@@ -69,6 +91,22 @@ export class Feeds {
   /** The account, where there is but one. */
   get only(): Account | undefined {
     return this.accounts.length === 1 ? this.accounts[0] : undefined;
+  }
+
+  /** As `Subscription.unindexed`. */
+  unindexed(known: readonly string[]): Unindexed | null {
+    const wanted = this.#routes.filter((r) => r.unindexed !== undefined && known.includes(r.route));
+    if (wanted.length === 0) return null;
+    const pasts = wanted.flatMap(({ unindexed }) => unindexed ?? []);
+    return {
+      routes: wanted.map(({ route }) => route),
+      after: Math.min(...pasts.map(({ after }) => after)),
+      through: Math.max(...pasts.map(({ through }) => through)),
+    };
+  }
+
+  indexed(names: readonly string[], through: Seq): void {
+    this.#routes = withIndexed(this.#routes, names, through);
   }
 
   /** Who owes an event that was just appended; undefined: nobody. */

@@ -5,7 +5,7 @@
 import type { NewEvent, Seq } from "../../event.ts";
 import type { ReconcileReport, RouteFeed, SubscriptionDefinition } from "../journal.ts";
 import { type AccountColumns, AccountRows } from "./account-rows.ts";
-import type { RouteSpans } from "./feeds.ts";
+import { type RouteSpans, withIndexed } from "./feeds.ts";
 import type { Command, DeadRow, DeliveryRow, SubscriptionDelta } from "./group.ts";
 import type { CreateLedgerStore, LedgerStore } from "./ledger-port.ts";
 import { changedSpans, endedSpans, newSpans, resumeAt } from "./reconcile.ts";
@@ -100,10 +100,7 @@ class SqliteLedgerStore implements LedgerStore {
   apply(delta: SubscriptionDelta, now: number): void {
     const { subscription } = delta;
     this.#cursor.run(delta.cursor, subscription);
-    if (delta.feeds !== undefined) {
-      this.#feeds.run(delta.feeds, subscription);
-      this.#accounts.forget();
-    }
+    if (delta.indexed !== undefined) this.#indexed(subscription, delta.indexed);
     for (const moves of delta.accounts) this.#accounts.move(subscription, moves);
     for (const { seq, replay } of delta.remove) this.#remove.run(subscription, seq, replay);
     for (const { seq, replay, state, key, attempts, firstAttemptAt, due, delay } of delta.put) {
@@ -139,6 +136,15 @@ class SqliteLedgerStore implements LedgerStore {
 
   rolledBack(): void {
     this.#accounts.forget();
+  }
+
+  /** On the row as it is now: a reload may have changed it since the index was written. */
+  #indexed(subscription: number, indexed: NonNullable<SubscriptionDelta["indexed"]>): void {
+    const row = this.#storage.prepare("SELECT feeds FROM subscription WHERE id = ?").get(subscription);
+    if (row === undefined) return;
+    let routes: readonly RouteSpans[] = feedsOf(row);
+    for (const { routes: names, through } of indexed) routes = withIndexed(routes, names, through);
+    this.#feeds.run(JSON.stringify(routes), subscription);
   }
 
   /** The dead letter's event and its cause are copied in the same commit, so that they outlive retention. */

@@ -7,16 +7,19 @@ import { renameSync, rmSync } from "node:fs";
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import type { ChannelSelection } from "../../component.ts";
 import type { Seq } from "../../event.ts";
+import type { StreamPlace } from "../journal.ts";
 import { openStorage, type Storage, storageFailure } from "./storage.ts";
-import { type PackedEntry, type PackedPage, type Place, StreamRows } from "./stream-rows.ts";
+import type { PackedPage } from "./stream-reads.ts";
+import { type PackedWrite, StreamRows } from "./stream-rows.ts";
 
 export interface ProjectionsData {
   readonly file: string;
 }
 
 export type ProjectionsRequest =
-  | { readonly op: "open" }
-  | { readonly op: "write"; readonly entries: readonly PackedEntry[]; readonly bytes: Uint8Array }
+  /** `places`: what the streams had when an earlier thread ended. */
+  | { readonly op: "open"; readonly places: ReadonlyMap<string, StreamPlace> }
+  | { readonly op: "write"; readonly entries: readonly PackedWrite[]; readonly bytes: Uint8Array }
   | {
       readonly op: "read";
       readonly stream: string;
@@ -32,11 +35,11 @@ export type ProjectionsRequest =
   | { readonly op: "close" };
 
 export interface ProjectionsResults {
-  readonly open: ReadonlyMap<string, Place>;
+  readonly open: ReadonlyMap<string, StreamPlace>;
   readonly write: null;
   readonly read: PackedPage;
   readonly seqAt: Seq;
-  readonly cutOff: Place | null;
+  readonly cutOff: StreamPlace | null;
   readonly trim: number;
   readonly maxPages: null;
   readonly close: null;
@@ -50,7 +53,11 @@ export interface ProjectionsResults {
  */
 export type ProjectionsFailure =
   | { readonly failure: "full" | "unusable" | "internal"; readonly message: string }
-  | { readonly failure: "reset"; readonly message: string; readonly places: ReadonlyMap<string, Place> };
+  | {
+      readonly failure: "reset";
+      readonly message: string;
+      readonly places: ReadonlyMap<string, StreamPlace>;
+    };
 
 export type ProjectionsAnswer = { readonly number: number } & (
   | { readonly ok: true; readonly value: ProjectionsResults[keyof ProjectionsResults] }
@@ -68,8 +75,8 @@ export interface ProjectionsFile {
 export class Projections {
   readonly #file: ProjectionsFile;
   #rows: StreamRows | null = null;
-  /** What the streams had when the file was last known good: readers from before must hear of the gap. */
-  #places: ReadonlyMap<string, Place> = new Map();
+  /** What the streams had when the file was last known good: readers from before must wait for it. */
+  #places: ReadonlyMap<string, StreamPlace> = new Map();
 
   constructor(file: ProjectionsFile) {
     this.#file = file;
@@ -85,6 +92,7 @@ export class Projections {
 
   #handle(request: ProjectionsRequest): ProjectionsResults[keyof ProjectionsResults] {
     if (request.op === "close") return this.#close();
+    if (request.op === "open" && this.#rows === null) this.#places = request.places;
     const rows = (this.#rows ??= this.#open());
     switch (request.op) {
       case "open":

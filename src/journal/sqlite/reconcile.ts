@@ -27,14 +27,17 @@ export function changedSpans(
   settledThrough: Seq,
 ): RouteSpans[] {
   const known = new Map(renamed(before, definition).map((route) => [route.route, route]));
+  // Its place is past what a route now brings of the past: that goes to its index alone.
+  const goesOn = definition.kind === "stream" && before.some(isOpen);
   const changed: RouteSpans[] = definition.routes.map((feed) => {
     const old = known.get(feed.route);
     known.delete(feed.route);
     if (old === undefined) {
-      // A stream that has been read goes on from here with all of its routes: it can't go back for one.
-      return { route: feed.route, spans: [begin(feed, at, at)] };
+      const after = definition.kind === "stream" ? startAt(feed.start) : at;
+      return joined({ route: feed.route, spans: [begin(feed, after, at)] }, at);
     }
-    return { route: feed.route, spans: changedRoute(old.spans, feed, at, startAt, settledThrough) };
+    const spans = changedRoute(old.spans, feed, at, startAt, settledThrough);
+    return goesOn && !isOpen(old) ? joined({ route: feed.route, spans }, at) : { ...old, spans };
   });
   // Routes that no longer name it owe up to here.
   for (const { route, spans } of known.values()) {
@@ -46,7 +49,7 @@ export function changedSpans(
 
 /** The spans of a subscription that is gone from the definitions. */
 export function endedSpans(before: readonly RouteSpans[], at: Seq): RouteSpans[] {
-  return before.map(({ route, spans }) => ({ route, spans: endSpans(spans, at, 0) }));
+  return before.map((route) => ({ ...route, spans: endSpans(route.spans, at, 0) }));
 }
 
 /**
@@ -54,8 +57,8 @@ export function endedSpans(before: readonly RouteSpans[], at: Seq): RouteSpans[]
  * cursor may have run ahead over what nobody owed.
  */
 export function resumeAt(cursor: Seq, until: Seq, routes: readonly RouteSpans[]): Seq {
-  const starts = routes.flatMap(({ spans }) =>
-    spans.filter((s) => s.until === null).map(({ after }) => after),
+  const starts = routes.flatMap(({ spans, unindexed }) =>
+    spans.filter((s) => s.until === null).map(({ after }) => Math.max(after, unindexed?.through ?? 0)),
   );
   return cursor >= until ? Math.min(cursor, ...starts) : cursor;
 }
@@ -74,6 +77,16 @@ function changedRoute(
   // Added back: what it accepted before its removal it accepts no second time.
   const last = Math.max(0, ...spans.map(({ until }) => until ?? 0));
   return [...ended, begin(feed, Math.max(last, startAt(feed.start)), at)];
+}
+
+/** A route in a stream that has been read up to `at`, or nearly: what it owns of before is for the index. */
+function joined(route: RouteSpans, at: Seq): RouteSpans {
+  const after = route.spans.find(({ until }) => until === null)?.after ?? at;
+  return after < at ? { ...route, unindexed: { after, through: at } } : route;
+}
+
+function isOpen({ spans }: RouteSpans): boolean {
+  return spans.some(({ until }) => until === null);
 }
 
 function begin({ sources }: RouteFeed, after: Seq, at: Seq): Span {

@@ -8,7 +8,7 @@ import type { ChannelSelection, IndexedFrame, StreamFrame } from "../../componen
 import { LeatError } from "../../errors.ts";
 import type { Seq } from "../../event.ts";
 import { type Clock, type Logger, systemClock } from "../../ports.ts";
-import type { StreamIndex } from "../journal.ts";
+import type { StreamIndex, StreamPlace } from "../journal.ts";
 import type {
   ProjectionsAnswer,
   ProjectionsData,
@@ -16,7 +16,9 @@ import type {
   ProjectionsRequest,
   ProjectionsResults,
 } from "./projections-thread.ts";
-import { moved, type PackedEntry, type PackedFrame, type PackedPage, type Place } from "./stream-rows.ts";
+import { lacking, moved, written } from "./stream-place.ts";
+import type { PackedPage } from "./stream-reads.ts";
+import type { PackedFrame, PackedWrite } from "./stream-rows.ts";
 
 /** A batch ends at so many entries or bytes of bodies: what one commit may hold up the reads behind it. */
 const BATCH_ENTRIES = 1000;
@@ -28,7 +30,7 @@ const RETRY_MS = 1000;
 /** Rows removed between two other requests. */
 const TRIM_ROWS = 200;
 
-const NOWHERE: Place = { oldest: 0, newest: 0 };
+const NOWHERE = { oldest: 0, newest: 0 };
 
 /** The thread that has the file. `post` is answered by `answered`, in order, until `ended` is called. */
 export interface IndexThread {
@@ -62,11 +64,14 @@ export async function openStreamIndex(options: StreamIndexOptions): Promise<Sqli
   return index;
 }
 
-interface Entry {
+interface Frames {
   readonly stream: string;
   readonly seq: Seq;
   readonly frames: readonly StreamFrame[];
 }
+
+/** As `PackedWrite`, unpacked. */
+type Entry = Frames | Exclude<PackedWrite, { frames: unknown }>;
 
 interface Write {
   readonly entries: readonly Entry[];
@@ -92,7 +97,8 @@ export class SqliteStreamIndex implements StreamIndex {
   #thread: IndexThread | null = null;
   readonly #waiting = new Map<number, { resolve: (value: never) => void; reject: (error: Failed) => void }>();
   #number = 0;
-  readonly #places = new Map<string, Place>();
+  readonly #places = new Map<string, StreamPlace>();
+  readonly #listeners = new Set<() => void>();
   #writes: Write[] = [];
   /** The loop that commits what waits; null when nothing does. */
   #writing: Promise<void> | null = null;
@@ -111,19 +117,21 @@ export class SqliteStreamIndex implements StreamIndex {
   }
 
   async opened(): Promise<void> {
-    const places = await this.#ask({ op: "open" }).catch((error: unknown) => {
+    const places = await this.#ask({ op: "open", places: this.#places }).catch((error: unknown) => {
       this.#failed(error);
       return null;
     });
     for (const [name, place] of places ?? []) this.#places.set(name, place);
   }
 
-  /**
-   * Per stream what the index can answer for. A stream whose `newest` is below its subscription's cursor has lost what
-   * lies between: writing those events' frames again, before anything newer, makes it whole.
-   */
-  places(): ReadonlyMap<string, Place> {
+  /** Also: a stream whose `newest` is below its subscription's cursor has lost what lies between. */
+  places(): ReadonlyMap<string, StreamPlace> {
     return this.#places;
+  }
+
+  onLost(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   /** Why writes wait now, for people; null when they don't. */
@@ -131,7 +139,23 @@ export class SqliteStreamIndex implements StreamIndex {
     return this.#problem;
   }
 
-  write(entries: readonly Entry[]): Promise<void> {
+  write(entries: readonly Frames[]): Promise<void> {
+    return this.#enqueue(entries);
+  }
+
+  lack(stream: string, after: Seq, through: Seq): Promise<void> {
+    return this.#enqueue([{ stream, move: "lack", after, through }]);
+  }
+
+  begin(stream: string, from: Seq): Promise<void> {
+    return this.#enqueue([{ stream, move: "begin", from }]);
+  }
+
+  rename(stream: string, to: string): Promise<void> {
+    return this.#enqueue([{ stream, move: "rename", to }]);
+  }
+
+  #enqueue(entries: readonly Entry[]): Promise<void> {
     if (this.#closed) return Promise.reject(closed());
     return new Promise((resolve, reject) => {
       this.#writes.push({ entries, resolve, reject });
@@ -148,14 +172,15 @@ export class SqliteStreamIndex implements StreamIndex {
     try {
       return unpack(await this.#ask({ op: "read", stream, after, wants, limit }));
     } catch (error) {
-      // What was lost lies now below `bounds().oldest`: the reader sees that and tells of a gap.
+      // What was lost is missing now: the reader waits for it, or sees from `bounds().oldest` that it won't come.
       this.#failed(error);
       return { frames: [], through: after };
     }
   }
 
-  async bounds(stream: string): Promise<Place> {
-    return this.#places.get(stream) ?? NOWHERE;
+  async bounds(stream: string): Promise<{ oldest: Seq; newest: Seq }> {
+    const { oldest, newest } = this.#places.get(stream) ?? NOWHERE;
+    return { oldest, newest };
   }
 
   async seqAt(stream: string, time: number): Promise<Seq> {
@@ -229,9 +254,15 @@ export class SqliteStreamIndex implements StreamIndex {
   }
 
   #moved(entries: readonly Entry[]): void {
-    for (const { stream, seq, frames } of entries) {
-      const place = this.#places.get(stream) ?? { oldest: seq - 1, newest: seq };
-      this.#places.set(stream, moved(place, seq, frames.length));
+    for (const entry of entries) {
+      const { stream } = entry;
+      const place = this.#places.get(stream);
+      if (!("move" in entry)) this.#places.set(stream, written(place, entry.seq, entry.frames.length));
+      else if (entry.move !== "rename") this.#places.set(stream, moved(place, entry));
+      else if (place !== undefined && !this.#places.has(entry.to)) {
+        this.#places.delete(stream);
+        this.#places.set(entry.to, place);
+      }
     }
   }
 
@@ -240,10 +271,11 @@ export class SqliteStreamIndex implements StreamIndex {
     const detail: ProjectionsFailure =
       error instanceof Failed ? error.detail : { failure: "internal", message: String(error) };
     if (detail.failure === "reset") {
-      for (const [name, { newest }] of this.#places) {
-        this.#places.set(name, detail.places.get(name) ?? { oldest: newest, newest });
+      for (const [name, { oldest, newest }] of this.#places) {
+        this.#places.set(name, detail.places.get(name) ?? lacking(undefined, oldest, newest));
       }
       this.#log.warn({ file: this.#file, reason: detail.message }, "stream index set aside and made anew");
+      for (const listener of this.#listeners) listener();
       return true;
     }
     const problem = detail.failure === "full" ? "the stream index waits for disk space" : detail.message;
@@ -269,7 +301,12 @@ export class SqliteStreamIndex implements StreamIndex {
 
   #ask<R extends ProjectionsRequest>(request: R): Promise<ProjectionsResults[R["op"]]> {
     if (this.#ended) return Promise.reject(new Failed({ failure: "unusable", message: "it is closed" }));
-    const thread = (this.#thread ??= this.#spawn());
+    const thread = this.#thread ?? this.#spawn();
+    if (this.#thread === null) {
+      this.#thread = thread;
+      // What the one before it knew.
+      if (request.op !== "open") void this.opened();
+    }
     const number = ++this.#number;
     return new Promise<ProjectionsResults[R["op"]]>((resolve, reject) => {
       this.#waiting.set(number, { resolve, reject });
@@ -330,28 +367,33 @@ function takeBatch(writes: readonly Write[]): Write[] {
   const end = writes.findIndex((write) => {
     const full = entries >= BATCH_ENTRIES || bytes >= BATCH_BYTES;
     entries += write.entries.length;
-    for (const { frames } of write.entries) for (const { body } of frames) bytes += body.byteLength;
+    bytes += sizeOf(write.entries);
     return full;
   });
   return writes.slice(0, end === -1 ? writes.length : end);
 }
 
 /** Bodies are often slices of larger buffers, which a message between threads would copy whole. */
-function pack(entries: readonly Entry[]): { entries: PackedEntry[]; bytes: Uint8Array } {
-  let size = 0;
-  for (const { frames } of entries) for (const { body } of frames) size += body.byteLength;
-  const bytes = new Uint8Array(size);
+function pack(entries: readonly Entry[]): { entries: PackedWrite[]; bytes: Uint8Array } {
+  const bytes = new Uint8Array(sizeOf(entries));
   let offset = 0;
-  const packed = entries.map(({ stream, seq, frames }) => ({
-    stream,
-    seq,
-    frames: frames.map(({ channel, type, id, time, body }): PackedFrame => {
-      bytes.set(body, offset);
-      offset += body.byteLength;
-      return { channel, type, id, time, offset: offset - body.byteLength, length: body.byteLength };
-    }),
-  }));
+  const frame = ({ channel, type, id, time, body }: StreamFrame): PackedFrame => {
+    bytes.set(body, offset);
+    offset += body.byteLength;
+    return { channel, type, id, time, offset: offset - body.byteLength, length: body.byteLength };
+  };
+  const packed = entries.map((entry) =>
+    "move" in entry ? entry : { ...entry, frames: entry.frames.map(frame) },
+  );
   return { entries: packed, bytes };
+}
+
+function sizeOf(entries: readonly Entry[]): number {
+  let size = 0;
+  for (const entry of entries) {
+    if (!("move" in entry)) for (const { body } of entry.frames) size += body.byteLength;
+  }
+  return size;
 }
 
 function unpack({ frames, bytes, through }: PackedPage): { frames: IndexedFrame[]; through: Seq } {

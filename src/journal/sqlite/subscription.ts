@@ -1,6 +1,14 @@
 import type { Event, Seq } from "../../event.ts";
 import type { Clock } from "../../ports.ts";
-import type { Counts, Lease, Reread, Settlement, Subscription, SubscriptionDefinition } from "../journal.ts";
+import type {
+  Counts,
+  Lease,
+  Reread,
+  Settlement,
+  Subscription,
+  SubscriptionDefinition,
+  Unindexed,
+} from "../journal.ts";
 import type { Account, Outcome } from "./account.ts";
 import { Admission } from "./admission.ts";
 import { Delivery, DeliveryLease } from "./delivery.ts";
@@ -358,6 +366,16 @@ export class LiveSubscription implements Subscription, DeltaSource {
 
   reread(after: Seq, since: number): Promise<Reread> {
     return reread(this.#host.feed, this.#admission, { after, since, through: this.cursor() });
+  }
+
+  unindexed(routes: readonly string[]): Unindexed | null {
+    return this.#feeds.unindexed(routes);
+  }
+
+  indexed(routes: readonly string[], through: Seq): void {
+    this.#feeds.indexed(routes, through);
+    this.#gathering.indexed(routes, through);
+    this.#changed();
   }
 
   /** What the journal holds from the oldest unsettled event on, as it was looked up last. */

@@ -111,6 +111,10 @@ export class SseEndpoint implements HttpEndpoint {
     this.#feed.publish(seq, frames);
   }
 
+  forgetPublished(): void {
+    this.#feed.forget();
+  }
+
   /** Moves on without frames; readers that come later get what lies before from the history. */
   advance(seq: Seq): void {
     this.#feed.advance(seq);

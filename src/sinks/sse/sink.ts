@@ -3,7 +3,14 @@
  * (WHATWG HTML, section 9.2: https://html.spec.whatwg.org/multipage/server-sent-events.html)
  */
 import { z } from "zod";
-import type { HttpEndpoint, StreamFrame, StreamHost, StreamSink, StreamSinkType } from "../../component.ts";
+import type {
+  HttpEndpoint,
+  KeepsPublished,
+  StreamFrame,
+  StreamHost,
+  StreamSink,
+  StreamSinkType,
+} from "../../component.ts";
 import {
   duration,
   endpointPath,
@@ -96,7 +103,7 @@ export const sseSink: StreamSinkType<SseConfig> = {
   create: (config, host) => new SseSink(config, host),
 };
 
-class SseSink implements StreamSink, HasStreamMetrics {
+class SseSink implements StreamSink, KeepsPublished, HasStreamMetrics {
   readonly #endpoint: SseEndpoint;
 
   constructor(config: SseConfig, { index, committed, hosts, clock, log }: StreamHost) {
@@ -129,6 +136,10 @@ class SseSink implements StreamSink, HasStreamMetrics {
 
   publish(seq: Seq, frames: readonly StreamFrame[]): void {
     this.#endpoint.publish(seq, frames);
+  }
+
+  forgetPublished(): void {
+    this.#endpoint.forgetPublished();
   }
 
   stop(): Promise<void> {

@@ -101,7 +101,12 @@ export class Feed {
     this.#begun = true;
     if (seq <= this.#published) return;
     this.#published = seq;
-    this.#floor = seq;
+    this.forget();
+  }
+
+  /** What lies behind is for the history to give: it may have more of it. */
+  forget(): void {
+    this.#floor = this.#published;
     this.#ring = [];
     this.#ringBytes = 0;
   }

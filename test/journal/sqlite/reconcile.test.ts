@@ -64,12 +64,45 @@ test("a renamed route of a pushed subscription is the same account", () => {
 });
 
 test("a stream's new route begins at the reload, its removed one ends there", () => {
-  const stream = definition({ kind: "stream", order: "seq", routes: [route(["b"], "beginning", "new")] });
+  const stream = definition({ kind: "stream", order: "seq", routes: [route(["b"], "now", "new")] });
   const before = [{ route: "old", spans: [span(10, null, ["a"])] }];
   assert.deepEqual(changedSpans(before, stream, 100, startAt, 90), [
     { route: "new", spans: [span(100, null, ["b"])] },
     { route: "old", spans: [span(10, 100, ["a"])] },
   ]);
+});
+
+test("what a route brings of the past to a stream is for its index, and isn't where the stream goes on", () => {
+  const routes = [route(["a"], "now", "old"), route(["b"], "beginning", "new")];
+  const stream = definition({ kind: "stream", order: "seq", routes });
+  const before = [{ route: "old", spans: [span(10, null, ["a"])] }];
+  const joined = { route: "new", spans: [span(9, null, ["b"], 100)], unindexed: { after: 9, through: 100 } };
+  const after = changedSpans(before, stream, 100, startAt, 90);
+  assert.deepEqual(after, [...before, joined]);
+  assert.deepEqual(changedSpans(after, stream, 120, startAt, 110), after, "another reload leaves it alone");
+  assert.equal(resumeAt(120, 110, after), 10, "the old one's start, not the joined one's");
+});
+
+test("a route that comes back to a stream which went on brings what came meanwhile, if it asks for it", () => {
+  const stream = (start: "now" | "beginning") =>
+    definition({
+      kind: "stream",
+      order: "seq",
+      routes: [route(["a"], "now", "on"), route(["b"], start, "off")],
+    });
+  const before = [
+    { route: "on", spans: [span(10, null, ["a"])] },
+    { route: "off", spans: [span(10, 60, ["b"])] },
+  ];
+  assert.deepEqual(changedSpans(before, stream("now"), 100, startAt, 90)[1], {
+    route: "off",
+    spans: [span(10, 60, ["b"]), span(100, null, ["b"])],
+  });
+  assert.deepEqual(changedSpans(before, stream("beginning"), 100, startAt, 90)[1], {
+    route: "off",
+    spans: [span(10, 60, ["b"]), span(60, null, ["b"], 100)],
+    unindexed: { after: 60, through: 100 },
+  });
 });
 
 test("one that is added back goes on where it was, or at its new start when nothing was owed", () => {

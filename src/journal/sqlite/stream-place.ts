@@ -1,0 +1,56 @@
+/** What a stream's index can answer for, and how that moves. Pure: the projections' thread and the main thread both keep it. */
+import type { Seq } from "../../event.ts";
+import type { StreamPlace } from "../journal.ts";
+
+/** What is written to a stream beside frames. */
+export type PlaceMove =
+  /** What lies after `after` and up to `through` isn't there now, and will be written, in seq order. */
+  | { readonly stream: string; readonly move: "lack"; readonly after: Seq; readonly through: Seq }
+  /** What lies at or below `from` will never be there (any more). */
+  | { readonly stream: string; readonly move: "begin"; readonly from: Seq };
+
+/**
+ * After the write of one event's frames. What is older than all that is there is history being filled for later readers
+ * (`start: beginning`), from its oldest on; retention takes it again when its time is over.
+ */
+export function written(place: StreamPlace | undefined, seq: Seq, frames: number): StreamPlace {
+  const { oldest, newest, missing } = place ?? { oldest: seq - 1, newest: seq, missing: null };
+  const within = missing !== null && seq > missing.after && seq <= missing.through;
+  return {
+    oldest: frames > 0 ? Math.min(oldest, seq - 1) : oldest,
+    newest: Math.max(newest, seq),
+    missing: within ? span(seq, missing.through) : missing,
+  };
+}
+
+export function moved(place: StreamPlace | undefined, to: PlaceMove): StreamPlace {
+  return to.move === "lack" ? lacking(place, to.after, to.through) : beginning(place, to.from);
+}
+
+/** One span is remembered: where two are missing, what lies between them is written again with them. */
+export function lacking(place: StreamPlace | undefined, after: Seq, through: Seq): StreamPlace {
+  const { oldest, newest, missing } = place ?? { oldest: after, newest: through, missing: null };
+  return {
+    oldest: Math.min(oldest, after),
+    newest: Math.max(newest, through),
+    missing: span(Math.min(after, missing?.after ?? after), Math.max(through, missing?.through ?? through)),
+  };
+}
+
+function beginning(place: StreamPlace | undefined, from: Seq): StreamPlace {
+  const { oldest, newest, missing } = place ?? { oldest: from, newest: from, missing: null };
+  return {
+    oldest: Math.max(oldest, from),
+    newest: Math.max(newest, from),
+    missing: missing && span(Math.max(missing.after, from), missing.through),
+  };
+}
+
+/** How far nothing is missing to one who has everything up to `after`: at most `after` itself where the next is missing. */
+export function wholeUpTo({ newest, missing }: StreamPlace, after: Seq): Seq {
+  return missing !== null && after < missing.through ? missing.after : newest;
+}
+
+function span(after: Seq, through: Seq): StreamPlace["missing"] {
+  return after < through ? { after, through } : null;
+}
