@@ -22,14 +22,23 @@ export class Attempt {
   readonly #controller = new AbortController();
   readonly #clock: Clock;
   readonly #resolve: (report: Report) => void;
+  readonly #onDefect: (error: unknown) => void;
   #cancelTimeout: () => void;
   #stopped = false;
 
-  constructor(sink: PushedSink, message: Message, timeoutMs: number, clock: Clock) {
+  /** `onDefect` is told what the sink threw, which it never should. */
+  constructor(
+    sink: PushedSink,
+    message: Message,
+    timeoutMs: number,
+    clock: Clock,
+    onDefect: (error: unknown) => void,
+  ) {
     const { promise, resolve } = Promise.withResolvers<Report>();
     this.report = promise;
     this.#resolve = resolve;
     this.#clock = clock;
+    this.#onDefect = onDefect;
     const due = clock.monotonic() + timeoutMs;
     const timeout = () => this.#end("timeout", `no answer within ${timeoutMs} ms`);
     this.#cancelTimeout = clock.after(timeoutMs, () => {
@@ -55,6 +64,7 @@ export class Attempt {
   #deliver(sink: PushedSink, message: Message): void {
     const defect = (error: unknown) => {
       this.#cancelTimeout();
+      this.#onDefect(error);
       this.#resolve({ result: "failed", error: "internal", message: String(error) });
     };
     try {
