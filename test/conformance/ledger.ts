@@ -220,6 +220,38 @@ export function ledgerConformance(engine: string, open: () => Promise<OpenedJour
       assert.deepEqual(seqs([await one(subscription)]), [second]);
     });
 
+    test("what dies while dead letters are being purged keeps its key", async () => {
+      const subscription = await subscribe(definition({ onDead: "hold" }));
+      await append({ key: "a" });
+      const second = await append({ key: "a" });
+      const first = await one(subscription);
+      const purged = journal.ledger.purge("payments/billing", "dead");
+      const died = subscription.settle(first, dead);
+      assert.equal(await purged, 0);
+      await died;
+      assert.deepEqual(subscription.lease(10), []);
+      assert.equal(await journal.ledger.purge("payments/billing", "dead"), 1);
+      assert.deepEqual(seqs([await one(subscription)]), [second]);
+    });
+
+    test("a stream replays one event as often as it is asked to, each time as an event with an id of its own", async () => {
+      const stream = definition({ name: "browser", kind: "stream", order: "seq" });
+      const subscription = await subscribe({
+        ...stream,
+        routes: [{ route: "toast", sources: ["stripe"], start: "now" }],
+      });
+      const seq = await append();
+      const delivered = { outcome: "streamed", attempt: null, routes: [{ outcome: "delivered" }] } as const;
+      await subscription.settle(await one(subscription), delivered);
+      for (let n = 0; n < 2; n++) {
+        await journal.ledger.replay(seq, "browser");
+        await subscription.settle(await one(subscription), delivered);
+      }
+      const [first, second] = [await journal.log.get(seq + 1), await journal.log.get(seq + 2)];
+      assert.deepEqual([first?.type, second?.type], ["leat.replay", "leat.replay"]);
+      assert.notEqual(first?.id, second?.id);
+    });
+
     test("never more than concurrency is out; what is released comes again first", async () => {
       const subscription = await subscribe(definition({ concurrency: 2, order: "none" }));
       const all = [await append({ key: "a" }), await append({ key: "a" }), await append()];

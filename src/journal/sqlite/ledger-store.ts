@@ -46,7 +46,8 @@ export interface CommandValues {
     readonly routes: readonly string[];
     readonly row: DeliveryRow | null;
   };
-  purge: { readonly count: number };
+  /** `freed`: the keys that were kept by a letter that is gone. */
+  purge: { readonly count: number; readonly freed: readonly { readonly key: string; readonly seq: Seq }[] };
 }
 
 export const createLedgerStore: CreateLedgerStore = (storage) => new SqliteLedgerStore(storage);
@@ -343,7 +344,9 @@ class SqliteLedgerStore implements LedgerStore {
   #purge(name: string): CommandValues["purge"] {
     const id = this.#storage.prepare("SELECT id FROM subscription WHERE name = ?").get(name)?.id;
     if (typeof id !== "number") throw unknownSubscription(name);
-    const letters = this.#storage.prepare("SELECT seq, cause FROM dead WHERE subscription = ?").all(id);
+    const letters = this.#storage
+      .prepare("SELECT seq, cause, holds FROM dead WHERE subscription = ?")
+      .all(id);
     this.#storage.prepare("DELETE FROM dead WHERE subscription = ?").run(id);
     const unkeep = this.#storage.prepare(
       `DELETE FROM kept WHERE seq = ?1 AND NOT EXISTS (SELECT 1 FROM dead WHERE dead.seq = ?1)
@@ -354,7 +357,10 @@ class SqliteLedgerStore implements LedgerStore {
       unkeep.run(seq!);
       if (cause !== null) unkeep.run(cause!);
     }
-    return { count: letters.length };
+    const freed = letters.flatMap(({ seq, holds }) =>
+      holds === null ? [] : [{ key: String(holds), seq: Number(seq) }],
+    );
+    return { count: letters.length, freed };
   }
 
   // ------------------------------------------------------------------------------------------------------------ load

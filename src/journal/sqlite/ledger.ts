@@ -112,7 +112,9 @@ export class SqliteLedger implements Ledger {
       const through = this.#options.feed.newest();
       return live.letGo({ through, outcome: "purged", reason: "purged" });
     }
-    const { count } = await this.#command({ kind: "purge", subscription }, "purge", () => live.freeHeld());
+    const { count } = await this.#command({ kind: "purge", subscription }, "purge", ({ freed }) =>
+      live.freeHeld(freed),
+    );
     return count;
   }
 

@@ -2,6 +2,7 @@
  * The event that a replay into a stream appends: readers' places are seqs, so what they are to see again needs a new one.
  * It is matched by no route; the stream that it names hands out the event that it stands for, at the new seq.
  */
+import { v7 as uuidv7 } from "uuid";
 import { type Event, LEAT_SOURCE, type NewEvent, NO_HEADERS, type Seq } from "../../event.ts";
 
 export const REPLAY_TYPE = "leat.replay";
@@ -16,7 +17,8 @@ export interface StreamReplay {
 export function replayEvent(stream: string, replayed: StreamReplay, now: number): NewEvent {
   return {
     source: LEAT_SOURCE,
-    id: `replay/${stream}/${replayed.seq}/${replayed.replay}`,
+    // Of its own: what was replayed may be replayed again.
+    id: uuidv7(),
     type: REPLAY_TYPE,
     subject: stream,
     key: null,

@@ -245,9 +245,9 @@ export class LiveSubscription implements Subscription, DeltaSource {
     if (row !== null) this.#turns.free(this.#restore(row));
   }
 
-  /** Dead letters are gone: keys that they kept go on. */
-  freeHeld(): void {
-    this.#turns.releaseAll();
+  /** Dead letters are gone: keys that they kept go on. Who died since keeps its own. */
+  freeHeld(freed: readonly { readonly key: string; readonly seq: Seq }[]): void {
+    for (const { key, seq } of freed) this.#turns.release(key, seq);
   }
 
   /** A reload: from now on this definition, these spans. */

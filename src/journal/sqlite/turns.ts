@@ -119,10 +119,6 @@ export class Turns {
     this.#freed(this.#lanes.free(key, seq));
   }
 
-  releaseAll(): void {
-    for (const { key, seq } of this.#lanes.held()) this.release(key, seq);
-  }
-
   /** It is settled where it is parked. */
   unpark(delivery: Delivery): void {
     this.#parkedBytes -= delivery.event?.body.byteLength ?? 0;
