@@ -203,8 +203,8 @@ function evaluationError(error: unknown): EvaluationError {
   if (error instanceof EvaluationError) return error;
   if (error instanceof BodyError) return new EvaluationError("expression", error.message);
   if (error instanceof RangeError) {
-    const deep = /call stack/.test(error.message);
-    return new EvaluationError("expression", deep ? "it is nested too deep" : "a value is out of range");
+    // V8's has no code to tell by: of the stack's end, or of a length, a precision that can't be.
+    return new EvaluationError("expression", "it is nested too deep, or a value is out of range");
   }
   const { code, position, name } = error as { code?: string; position?: number; name?: string };
   const at = typeof position === "number" ? ` (at character ${position})` : "";

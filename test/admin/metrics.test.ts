@@ -108,3 +108,25 @@ routes:
   assert.ok((total("dead", "all", "out") ?? 0) > 0);
   assert.ok(scrapes > 4);
 });
+
+test("the event loop's delay is that since the last scrape: what blocks it shows once", async (t) => {
+  const { admin } = await startForTest(
+    t,
+    "sources: { in: { type: webhook, path: /in, verify: { type: none } } }\n",
+  );
+  const delay = async (which: string) => {
+    const { samples } = await scrape(admin);
+    return samples.find(({ name }) => name === `leat_event_loop_delay_${which}_seconds`)?.value ?? -1;
+  };
+  const blockedMs = 1000;
+  const until = performance.now() + blockedMs;
+  while (performance.now() < until);
+  const seen = await waitFor("the block to be seen", async () => {
+    const max = await delay("max");
+    return max >= 0.9 * (blockedMs / 1000) && max;
+  });
+  assert.ok(seen < 30, "in seconds");
+  await waitFor("a scrape after it", async () => (await delay("max")) < 0.9 * (blockedMs / 1000));
+  const mean = await delay("mean");
+  assert.ok(mean >= 0 && mean < 1, String(mean));
+});
