@@ -32,11 +32,14 @@ export function withoutSecrets(text: string): string {
   return shown;
 }
 
-/** Takes user, password, query and fragment from every address in a text. */
+/**
+ * Takes user, password, query and fragment from every address in a text. A scheme is short: looking for longer ones, at
+ * each letter of a long text anew, would take time that grows with its square.
+ */
 export function withoutCredentials(text: string): string {
   if (!text.includes("://")) return text;
   return text.replace(
-    /([a-z][a-z0-9+.-]*:\/\/)(?:[^\s/?#@"']*@)?([^\s?#"']*)(?:[?#][^\s"']*)?/gi,
+    /([a-z][a-z0-9+.-]{0,31}:\/\/)(?:[^\s/?#@"']*@)?([^\s?#"']*)(?:[?#][^\s"']*)?/gi,
     (_whole, scheme: string, place: string) => scheme + place,
   );
 }

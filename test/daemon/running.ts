@@ -30,12 +30,27 @@ export function preamble(server = "", watermark = "{ share: 0%, size: 0B }"): st
   );
 }
 
+export interface StartOptions {
+  readonly server?: string;
+  readonly watermark?: string;
+}
+
 /** Starts one with this YAML; the test's end stops it. */
 export async function startForTest(
   t: TestContext,
   yaml: string,
-  options: { readonly server?: string; readonly watermark?: string } = {},
+  options: StartOptions = {},
 ): Promise<Running> {
+  const running = await startRunning(yaml, options);
+  t.after(running.stop);
+  return running;
+}
+
+/** Starts one with this YAML, for who stops it by `stop`. */
+export async function startRunning(
+  yaml: string,
+  options: StartOptions = {},
+): Promise<Running & { stop(): Promise<void> }> {
   const folder = mkdtempSync(join(tmpdir(), "leat-daemon-"));
   const file = join(folder, "leat.yaml");
   const logged: Record<string, unknown>[] = [];
@@ -51,11 +66,11 @@ export async function startForTest(
     stream: { write: (line) => logged.push(JSON.parse(line) as Record<string, unknown>) },
   });
   const daemon = await startDaemon({ configuration, read, log });
-  t.after(async () => {
+  const stop = async () => {
     await daemon.stop();
     rmSync(folder, { recursive: true, force: true });
-  });
-  return { daemon, url: daemon.url, admin: daemon.adminUrl, folder, file, logged, writeConfig };
+  };
+  return { daemon, url: daemon.url, admin: daemon.adminUrl, folder, file, logged, writeConfig, stop };
 }
 
 /** What an endpoint of JSON answered. */

@@ -1,0 +1,21 @@
+/** All properties, of every parser of what comes from outside. */
+import { bodies } from "./bodies.ts";
+import { configuration } from "./configuration.ts";
+import { expressions } from "./expressions.ts";
+import { fields } from "./fields.ts";
+import { outbound } from "./outbound.ts";
+import type { Property } from "./property.ts";
+import { servedProperties } from "./served.ts";
+import { signatures } from "./signatures.ts";
+import { streams } from "./streams.ts";
+
+export const properties: readonly Property[] = [
+  ...fields,
+  ...configuration,
+  ...expressions,
+  ...signatures,
+  ...bodies,
+  ...streams,
+  ...outbound,
+  ...servedProperties,
+];
