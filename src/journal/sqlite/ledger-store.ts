@@ -2,6 +2,7 @@
  * The ledger's tables, from the writer's side: every method but `load` runs inside the writer's transaction, so that
  * events, what is owed of them and what was settled are one commit.
  */
+import { isDeepStrictEqual } from "node:util";
 import type { NewEvent, Seq } from "../../event.ts";
 import type { ReconcileReport, RouteFeed, SubscriptionDefinition } from "../journal.ts";
 import { type AccountColumns, AccountRows } from "./account-rows.ts";
@@ -236,18 +237,20 @@ class SqliteLedgerStore implements LedgerStore {
         this.#accounts.rename(id, only.route, route);
       } else this.#accounts.add(id, route);
     }
+    const next = {
+      name: definition.name,
+      definition: JSON.stringify(definition),
+      feeds: JSON.stringify(routes),
+      cursor: row.active === 0 ? resumeAt(cursor, Number(row.until), routes) : cursor,
+    };
+    // A start that changes nothing writes nothing, and so succeeds on a full disk too.
+    if (row.active === 1 && row.until === null && isDeepStrictEqual({ ...row, ...next }, { ...row })) return;
     this.#storage
       .prepare(
         `UPDATE subscription SET name = ?, definition = ?, active = 1, feeds = ?, cursor = ?, until = NULL
          WHERE id = ?`,
       )
-      .run(
-        definition.name,
-        JSON.stringify(definition),
-        JSON.stringify(routes),
-        row.active === 0 ? resumeAt(cursor, Number(row.until), routes) : cursor,
-        id,
-      );
+      .run(next.name, next.definition, next.feeds, next.cursor, id);
   }
 
   #retire(row: Row, at: Seq): void {

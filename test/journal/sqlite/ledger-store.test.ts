@@ -5,6 +5,8 @@ import { type NewEvent, NO_HEADERS } from "../../../src/event.ts";
 import type { Lease, Subscription, SubscriptionDefinition } from "../../../src/journal/journal.ts";
 import { LedgerQueries } from "../../../src/journal/sqlite/ledger-queries.ts";
 import { createLedgerStore } from "../../../src/journal/sqlite/ledger-store.ts";
+import { migrate } from "../../../src/journal/sqlite/schema.ts";
+import { openStorage } from "../../../src/journal/sqlite/storage.ts";
 import { LedgerLife, microtasks } from "../simulation/ledger-life.ts";
 import { World } from "../simulation/world.ts";
 import { TUNING } from "./journal-kit.ts";
@@ -164,4 +166,24 @@ test("a subscription that a crash kept from being told of its reload finds it on
     ["r/s", false],
     ["new/s", true],
   ]);
+});
+
+test("J6: a start that changes no subscription writes nothing for them, as it must on a full disk", () => {
+  const storage = openStorage({ file: ":memory:" });
+  migrate(storage, 1);
+  const store = createLedgerStore(storage);
+  const reconcile = (...definitions: SubscriptionDefinition[]) => {
+    const before = Number(storage.prepare("SELECT total_changes() AS n").get()?.n);
+    const append = () => assert.fail("nothing is appended");
+    store.command({ kind: "reconcile", definitions, now: 1 }, append, 1000);
+    return Number(storage.prepare("SELECT total_changes() AS n").get()?.n) - before;
+  };
+  const [one, two] = [definition(), definition({ name: "q/s", order: "none" })];
+  assert.ok(reconcile(one, two) > 0);
+  assert.equal(reconcile(one, two), 0);
+  assert.equal(reconcile({ ...one, order: "none" }, two), 1);
+  assert.equal(reconcile(one), 2);
+  assert.equal(reconcile(one, two), 1);
+  assert.equal(reconcile(two, one), 0);
+  storage.close();
 });
