@@ -12,6 +12,7 @@ import { adminEndpoints } from "./admin/endpoints.ts";
 import { formatProblem, type LoadResult } from "./config/load.ts";
 import { type Assembly, assemble, type Difference, difference, endpointsOf } from "./daemon/assembly.ts";
 import { componentsOf, startAll, stopAll } from "./daemon/components.ts";
+import { type Expiries, watchExpiries } from "./daemon/expiries.ts";
 import type { DaemonFace, Phase, Readiness, ReloadResult, SinkStatus } from "./daemon/face.ts";
 import { tellOfIntake } from "./daemon/intake-log.ts";
 import { createParts, openJournal, type Parts, tuningOf } from "./daemon/parts.ts";
@@ -63,6 +64,7 @@ export class Daemon implements DaemonFace {
   readonly #read: () => LoadResult;
   readonly #parts: Parts;
   readonly #stopTrimming: () => void;
+  readonly #expiries: Expiries;
   #settings: Settings;
   #assembly: Assembly | null = null;
   #phase: Phase = "starting";
@@ -77,6 +79,7 @@ export class Daemon implements DaemonFace {
     this.#parts = createParts(journal, settings, this.clock, log, () => this.#settings.limits);
     tellOfIntake(journal, log);
     this.#stopTrimming = retainStreams(() => this.#assembly, journal, this.clock, log);
+    this.#expiries = watchExpiries(journal, this.clock, log);
   }
 
   // ------------------------------------------------------------------------------------------------------------ start
@@ -188,6 +191,7 @@ export class Daemon implements DaemonFace {
     const { listener, delivery, admin, console, metrics } = this.#parts;
     this.#closing = true;
     this.#stopTrimming();
+    this.#expiries.stop();
     await delivery.stop(0);
     await listener.stop(0);
     await console.stop();
@@ -230,7 +234,8 @@ export class Daemon implements DaemonFace {
 
   readiness(): Readiness {
     const { journal, clock } = this;
-    return readinessOf({ phase: this.#phase, journal, sinks: this.sinks(), clock });
+    const expired = this.#expiries.notes();
+    return readinessOf({ phase: this.#phase, journal, sinks: this.sinks(), expired, clock });
   }
 
   sinks(): readonly SinkStatus[] {

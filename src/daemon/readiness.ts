@@ -7,10 +7,12 @@ export interface ReadinessParts {
   readonly phase: Phase;
   readonly journal: Journal;
   readonly sinks: readonly SinkStatus[];
+  /** Of whose events some have expired of late. */
+  readonly expired: Readiness["degraded"];
   readonly clock: Clock;
 }
 
-export function readinessOf({ phase, journal, sinks, clock }: ReadinessParts): Readiness {
+export function readinessOf({ phase, journal, sinks, expired, clock }: ReadinessParts): Readiness {
   const { intake, stalled, failed, notes } = journal.health();
   const reasons: string[] = [];
   if (phase !== "running") reasons.push(phase);
@@ -20,6 +22,7 @@ export function readinessOf({ phase, journal, sinks, clock }: ReadinessParts): R
     ...(stalled ? [{ part: "journal", reason: "settlements wait for room: no delivery starts" }] : []),
     ...notes.map((reason) => ({ part: "journal", reason })),
     ...sinks.flatMap((sink) => sinkTrouble(sink, clock.wall())),
+    ...expired,
     ...orphans(journal).map((orphan) => ({
       part: `subscription ${orphan.name}`,
       reason: `no route feeds it any more, and it still owes ${orphan.owed} of its events`,

@@ -20,6 +20,7 @@ export interface Landing {
   readonly unstable: number;
   /** What a request is answered: a status, or null for what it does with the response itself. Default: 200. */
   answer(landed: Landed, response: ServerResponse): number | null | Promise<number | null>;
+  /** May be called again. */
   close(): Promise<void>;
 }
 
@@ -79,6 +80,7 @@ export async function makeLanding(port = 0): Promise<Landing> {
     },
     answer: () => 200,
     async close() {
+      if (!server.listening) return;
       server.closeAllConnections();
       server.close();
       await once(server, "close");

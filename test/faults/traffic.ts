@@ -5,7 +5,7 @@
 import { randomUUID } from "node:crypto";
 import { Agent, request } from "undici";
 
-/** What is sent: JSON that begins with these fields, so that a receiver need only look at its head. */
+/** What is sent: JSON that begins with these fields, so that a receiver need only look at its head; `x-id` has the id too. */
 export interface Sent {
   readonly id: string;
   readonly key: string;
@@ -39,7 +39,7 @@ export interface Traffic {
   /** Of each event that was answered 2xx: when it was sent, and how long its answer took, in ms. */
   readonly answers: readonly Timed[];
   readonly sent: number;
-  /** Sends no more; resolves when all are answered. */
+  /** Sends no more; resolves when all are answered. May be called again. */
   stop(): Promise<void>;
 }
 
@@ -60,6 +60,7 @@ export function startTraffic({ url, perSecond, headers, keys, bytes = 0 }: Traff
   const begun = performance.now();
   const pad = "x".repeat(bytes);
   let sent = 0;
+  let stopped: Promise<void> | null = null;
 
   const send = async (n: number) => {
     const at = performance.now();
@@ -69,7 +70,7 @@ export function startTraffic({ url, perSecond, headers, keys, bytes = 0 }: Traff
       const response = await request(url, {
         dispatcher: agent,
         method: "POST",
-        headers: { "content-type": "application/json", ...headers?.(body) },
+        headers: { "content-type": "application/json", "x-id": event.id, ...headers?.(body) },
         body,
       });
       const answer = await response.body.text();
@@ -98,10 +99,10 @@ export function startTraffic({ url, perSecond, headers, keys, bytes = 0 }: Traff
     get sent() {
       return sent;
     },
-    async stop() {
+    stop() {
       clearInterval(timer);
-      await Promise.all(underWay);
-      await agent.close();
+      stopped ??= Promise.all(underWay).then(() => agent.close());
+      return stopped;
     },
   };
 }

@@ -119,9 +119,10 @@ async function openParts(
   const forPeople = reader("people");
   const answers = forPeople.proxy<LedgerQueries>("ledger", LEDGER_QUERIES);
   const events = new SqliteLog(committer, ring, forDelivery.proxy<LogQueries>("log", LOG_QUERIES), log);
-  const streams = await openStreamIndex({ file: folder.file("streams.db"), log, clock });
-  opened.push(() => streams.close());
   const guard = new ClockGuard(clock, start.mark === null || explained(start.mark, clockMark(now)));
+  const mayRemoveByAge = () => guard.trusted();
+  const streams = await openStreamIndex({ file: folder.file("streams.db"), log, clock, mayRemoveByAge });
+  opened.push(() => streams.close());
   const ledger = new SqliteLedger({
     commits: committer,
     feed: events,
@@ -130,7 +131,7 @@ async function openParts(
     start: start.ledger as LedgerStart,
     sinks: start.sinks,
     clean: start.clean,
-    mayExpireByAge: () => guard.trusted(),
+    mayExpireByAge: mayRemoveByAge,
     dead: (query) => answers.dead(query),
   });
   opened.push(() => ledger.close());

@@ -53,6 +53,8 @@ export interface StreamIndexOptions {
   readonly file: string;
   readonly log: Logger;
   readonly clock?: Clock;
+  /** False while the wall clock can't be trusted: `retain` then removes nothing. */
+  readonly mayRemoveByAge?: () => boolean;
   /** Another than a thread of its own, for the simulation. */
   readonly thread?: (host: IndexThreadHost) => IndexThread;
 }
@@ -93,6 +95,7 @@ export class SqliteStreamIndex implements StreamIndex {
   readonly #file: string;
   readonly #log: Logger;
   readonly #clock: Clock;
+  readonly #mayRemoveByAge: () => boolean;
   readonly #startThread: (host: IndexThreadHost) => IndexThread;
   #thread: IndexThread | null = null;
   readonly #waiting = new Map<number, { resolve: (value: never) => void; reject: (error: Failed) => void }>();
@@ -109,10 +112,11 @@ export class SqliteStreamIndex implements StreamIndex {
   #ended = false;
   #wake: (() => void) | null = null;
 
-  constructor({ file, log, clock = systemClock, thread }: StreamIndexOptions) {
+  constructor({ file, log, clock = systemClock, mayRemoveByAge, thread }: StreamIndexOptions) {
     this.#file = file;
     this.#log = log;
     this.#clock = clock;
+    this.#mayRemoveByAge = mayRemoveByAge ?? (() => true);
     this.#startThread = thread ?? ((host) => startThread(file, log, host));
   }
 
@@ -192,9 +196,10 @@ export class SqliteStreamIndex implements StreamIndex {
     }
   }
 
-  /** On a full disk it removes what it can and leaves the rest to the next call. */
+  /** On a full disk, and while the clock can't be trusted, it leaves what it can't remove to the next call. */
   async retain(stream: string, olderThan: number): Promise<number> {
     let removed = 0;
+    if (!this.#mayRemoveByAge()) return removed;
     try {
       const place = await this.#ask({ op: "cutOff", stream, time: olderThan });
       if (!place) return 0;

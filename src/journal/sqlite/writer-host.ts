@@ -180,6 +180,7 @@ export class WriterHost {
   #tick(now: number, trusted: boolean, mark: ClockMark): FromWriter {
     this.#now = now;
     this.#writer.clockTrusted = trusted;
+    this.#writer.clockSeen = now;
     this.#space.check();
     if (!this.#open) this.#markOpen();
     if (this.#space.closed !== null) this.#shrinkWal();

@@ -47,6 +47,9 @@ interface Position {
   readonly total: number;
 }
 
+/** Between two looks at the clock. */
+const CLOCK_STEP_MS = 60_000;
+
 interface Outcome {
   readonly duplicates: { index: number; seq: Seq; differs: boolean }[];
   readonly refused: { index: number; message: string }[];
@@ -58,6 +61,8 @@ export class Writer {
   readonly duplicates: Duplicates;
   /** False while the clock can't be trusted: then nothing is past its time. */
   clockTrusted = true;
+  /** What the clock said when that was last looked at. */
+  clockSeen: number | null = null;
   readonly #sources: SourceNames;
   readonly #events: BatchInsert;
   readonly #reply: Statement;
@@ -233,7 +238,9 @@ export class Writer {
     const { time } = event;
     const length = event.body.byteLength;
     const hash = this.duplicates.hash(source, id);
-    const since = this.clockTrusted ? now - dedupeMs : Number.NEGATIVE_INFINITY;
+    // It is looked at once a second: what lies further apart is a step that the next look will find.
+    const stepped = this.clockSeen !== null && Math.abs(now - this.clockSeen) > CLOCK_STEP_MS;
+    const since = this.clockTrusted && !stepped ? now - dedupeMs : Number.NEGATIVE_INFINITY;
     const original = this.duplicates.find(hash, source, id, since, this.#newest);
     if (original !== null) {
       return { seq: original.seq, differs: original.crc !== bodyCrc || original.length !== length };

@@ -183,6 +183,19 @@ test("while the clock isn't trusted nothing goes by age", async () => {
   bench.end();
 });
 
+test("an id is known also between a step of the clock and the next look at it", async () => {
+  const bench = new Bench({ ageMs: HOUR });
+  bench.process.tick(true);
+  bench.process.settle();
+  const event = newEvent({ id: "known" });
+  await bench.append(event, HOUR);
+  bench.world.clock.step(2 * HOUR);
+  const again = bench.process.committer.append({ ...event, time: bench.world.clock.wall() }, HOUR);
+  bench.process.settle();
+  assert.equal((await again).duplicate, true);
+  bench.end();
+});
+
 test("ids outlive their events, until their own time; more than the limit go early and are counted", async () => {
   const bench = new Bench({ ageMs: HOUR });
   const seqs = await bench.fill(10);
