@@ -38,6 +38,7 @@ export interface Proving {
 export interface ProvingOptions {
   /** YAML of further top-level keys. */
   readonly more?: string;
+  readonly env?: Readonly<Record<string, string>>;
   /** Runs once the daemon's folder is there, before its first start. */
   readonly prepare?: (folder: string) => void;
   /** Runs before the folder is removed. */
@@ -49,6 +50,7 @@ const SETTLE_MS = 60_000;
 
 export async function makeProving({
   more = "",
+  env = {},
   prepare = () => {},
   cleanUp = () => {},
 }: ProvingOptions = {}): Promise<Proving> {
@@ -67,7 +69,7 @@ routes:
   all: { from: in, to: [out, live] }
   ${turned ? "more: { from: in, to: second }" : ""}
 ${more}`;
-  const daemon = await makeDaemon(configuration(), { ...planter.env });
+  const daemon = await makeDaemon(configuration(), { ...planter.env, ...env });
   prepare(daemon.folder);
   const identity = watchIdentity(daemon.admin);
   const reader = followStream(`${daemon.url}/events`);
