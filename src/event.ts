@@ -108,6 +108,17 @@ export function headerValue(packed: PackedHeaders, lowerCaseName: string): strin
   return found;
 }
 
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+
+/** Bytes as text; null for what isn't UTF-8. A byte order mark at the start is no part of it. */
+export function textOf(bytes: Uint8Array): string | null {
+  try {
+    return utf8.decode(bytes);
+  } catch {
+    return null;
+  }
+}
+
 /** The bytes an event counts for in backlogs, retention and limits. */
 export function eventBytes(event: NewEvent): number {
   return event.body.byteLength + event.headers.byteLength + event.id.length + 64;

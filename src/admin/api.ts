@@ -10,8 +10,8 @@ import { answerError, answerJson, answerThrown, readBody } from "./answer.ts";
 import {
   deadView,
   deliveryView,
+  eventDetail,
   eventSummary,
-  eventView,
   refusalView,
   rfc3339,
   subscriptionView,
@@ -111,7 +111,7 @@ async function showEvent({ daemon, path }: Call): Promise<Answer> {
   }
   return {
     value: {
-      event: event === null ? null : eventView(event),
+      event: event === null ? null : eventDetail(event),
       deliveries: deliveries.map(deliveryView),
     },
   };

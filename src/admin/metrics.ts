@@ -3,8 +3,9 @@
  * (`scrape.ts`). Labels are only source, route, sink, outcome and reason: their values come from the configuration and
  * from the code, so nobody outside can make a million series.
  */
-import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { Registry } from "prom-client";
 import type { DaemonFace } from "../daemon/face.ts";
+import { metricMakers } from "./metric-makers.ts";
 import { createScrape } from "./scrape.ts";
 
 /** What delivery tells as it happens; see `DeliveryObserver`. */
@@ -27,66 +28,59 @@ export interface Metrics {
   close(): void;
 }
 
-const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600];
-
 export function createMetrics(): Metrics {
   const registry = new Registry();
-  const registers = [registry];
-  const received = new Counter({
-    name: "leat_received_total",
-    help: "Events that came in, by source and what became of them.",
-    labelNames: ["source", "outcome"],
-    registers,
-  });
-  const refused = new Counter({
-    name: "leat_refused_total",
-    help: "What came and was not taken, by source and reason.",
-    labelNames: ["source", "reason"],
-    registers,
-  });
-  const attempts = new Counter({
-    name: "leat_attempts_total",
-    help: "Attempts at deliveries, by what came of them.",
-    labelNames: ["route", "sink", "outcome"],
-    registers,
-  });
-  const attemptSeconds = new Histogram({
-    name: "leat_attempt_seconds",
-    help: "How long one attempt took.",
-    labelNames: ["sink"],
-    buckets: SECONDS,
-    registers,
-  });
-  const deliverySeconds = new Histogram({
-    name: "leat_delivery_seconds",
-    help: "From an event's acceptance to its delivery.",
-    labelNames: ["route", "sink"],
-    buckets: SECONDS,
-    registers,
-  });
-  const filtered = new Counter({
-    name: "leat_filtered_total",
-    help: "Events that a route filtered, by reason: `absent_path` may be a mistake in its `where`.",
-    labelNames: ["route", "sink", "reason"],
-    registers,
-  });
-  const undeliverable = new Counter({
-    name: "leat_undeliverable_total",
-    help: "Events that no attempt could be made for: an expression, a channel, too many hops.",
-    labelNames: ["route", "sink", "reason"],
-    registers,
-  });
-  const reloadSuccess = new Gauge({
-    name: "leat_config_reload_success",
-    help: "1 when the last reload (or the start) took the configuration over, else 0.",
-    registers,
-  });
-  const reloadTime = new Gauge({
-    name: "leat_config_reload_success_time_seconds",
-    help: "When a configuration was last taken over, in seconds since 1970.",
-    registers,
-  });
-  const scrape = createScrape(registry);
+  const makers = metricMakers(registry);
+  const { counter, gauge, durations } = makers;
+  const received = counter(
+    "received_total",
+    "Events that came in, by source and what became of them.",
+    "source",
+    "outcome",
+  );
+  const refused = counter(
+    "refused_total",
+    "What came and was not taken, by source and reason.",
+    "source",
+    "reason",
+  );
+  const attempts = counter(
+    "attempts_total",
+    "Attempts at deliveries, by what came of them.",
+    "route",
+    "sink",
+    "outcome",
+  );
+  const attemptSeconds = durations("attempt_seconds", "How long one attempt took.", "sink");
+  const deliverySeconds = durations(
+    "delivery_seconds",
+    "From an event's acceptance to its delivery.",
+    "route",
+    "sink",
+  );
+  const filtered = counter(
+    "filtered_total",
+    "Events that a route filtered, by reason: `absent_path` may be a mistake in its `where`.",
+    "route",
+    "sink",
+    "reason",
+  );
+  const undeliverable = counter(
+    "undeliverable_total",
+    "Events that no attempt could be made for: an expression, a channel, too many hops.",
+    "route",
+    "sink",
+    "reason",
+  );
+  const reloadSuccess = gauge(
+    "config_reload_success",
+    "1 when the last reload (or the start) took the configuration over, else 0.",
+  );
+  const reloadTime = gauge(
+    "config_reload_success_time_seconds",
+    "When a configuration was last taken over, in seconds since 1970.",
+  );
+  const scrape = createScrape(makers);
 
   // Hashing labels costs more than counting, and every event comes by here several times: label sets are kept.
   const receivedBy = kept((source, outcome) => received.labels(source, outcome));

@@ -4,9 +4,10 @@
  * `leat_accepted_total = sum(leat_settled_total) + sum(leat_unsettled)`, by route and sink.
  */
 import { monitorEventLoopDelay } from "node:perf_hooks";
-import { Counter, Gauge, type Registry } from "prom-client";
+import { Counter, type Gauge } from "prom-client";
 import type { DaemonFace } from "../daemon/face.ts";
 import type { Counts, JournalMetrics } from "../journal/journal.ts";
+import type { MetricMakers } from "./metric-makers.ts";
 
 export interface Scrape {
   /** Sets every value; returns what prom-client has no form for (the commits' histogram) as text. */
@@ -24,15 +25,10 @@ const UNSETTLED = [
 /** Said once: read anew each time, it would follow the wall clock's steps. */
 const STARTED_S = performance.timeOrigin / 1000;
 
-export function createScrape(registry: Registry): Scrape {
-  const registers = [registry];
+export function createScrape({ counter, gauge }: MetricMakers): Scrape {
   const loopDelay = monitorEventLoopDelay({ resolution: 10 });
   loopDelay.enable();
 
-  const gauge = (name: string, help: string, ...labelNames: string[]) =>
-    new Gauge({ name: `leat_${name}`, help, labelNames, registers });
-  const counter = (name: string, help: string, ...labelNames: string[]) =>
-    new Counter({ name: `leat_${name}`, help, labelNames, registers });
   const account = (prefix: string, what: string) => ({
     accepted: counter(
       `${prefix}accepted_total`,

@@ -2,7 +2,7 @@
  * The journal's things as the API shows them: times in RFC 3339 UTC, bodies as CloudEvents has them (`data`, or
  * `data_base64` for what isn't JSON or text), and headers without what may be a credential.
  */
-import { type Event, type PackedHeaders, unpackHeaders } from "../event.ts";
+import { type Event, type PackedHeaders, textOf, unpackHeaders } from "../event.ts";
 import type {
   AttemptRecord,
   DeadLetter,
@@ -29,7 +29,7 @@ export function eventSummary(event: Event): object {
   };
 }
 
-export function eventView(event: Event): object {
+export function eventDetail(event: Event): object {
   return { ...eventSummary(event), headers: headersView(event.headers), ...dataView(event.body) };
 }
 
@@ -43,20 +43,12 @@ function headersView(packed: PackedHeaders): [string, string][] {
 }
 
 function dataView(body: Uint8Array): { data: unknown } | { data_base64: string } {
-  const text = utf8(body);
+  const text = textOf(body);
   if (text === null) return { data_base64: Buffer.from(body).toString("base64") };
   try {
     return { data: JSON.parse(text) };
   } catch {
     return { data: text };
-  }
-}
-
-function utf8(bytes: Uint8Array): string | null {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch {
-    return null;
   }
 }
 

@@ -1,4 +1,5 @@
 /** How a body, which is bytes, looks to expressions. The stored bytes are never touched. */
+import { textOf } from "../event.ts";
 import type { Decode } from "../plan.ts";
 
 /**
@@ -12,17 +13,7 @@ export class BodyError extends Error {
   }
 }
 
-const strictUtf8 = new TextDecoder("utf-8", { fatal: true });
 const lenientUtf8 = new TextDecoder("utf-8");
-
-/** The text of bytes that are UTF-8, else undefined. */
-export function utf8(bytes: Uint8Array): string | undefined {
-  try {
-    return strictUtf8.decode(bytes);
-  } catch {
-    return undefined;
-  }
-}
 
 export function base64(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64");
@@ -51,8 +42,8 @@ export function decodeBody(bytes: Uint8Array, decode: Decode, contentType: strin
 
 function auto(bytes: Uint8Array, type: string): unknown {
   if (type === "application/json" || type.endsWith("+json")) return json(bytes);
-  const text = utf8(bytes);
-  if (text === undefined) return base64(bytes);
+  const text = textOf(bytes);
+  if (text === null) return base64(bytes);
   if (type === "application/x-www-form-urlencoded") return form(text);
   if (type === "" && text !== "") {
     try {
@@ -66,8 +57,8 @@ function auto(bytes: Uint8Array, type: string): unknown {
 
 function json(bytes: Uint8Array): unknown {
   if (bytes.byteLength === 0) return undefined;
-  const text = utf8(bytes);
-  if (text === undefined) throw new BodyError("the body is not JSON: it is not UTF-8");
+  const text = textOf(bytes);
+  if (text === null) throw new BodyError("the body is not JSON: it is not UTF-8");
   try {
     return JSON.parse(text);
   } catch (error) {

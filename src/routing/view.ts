@@ -1,7 +1,14 @@
 /** What expressions see of an event. */
-import { type Event, headerValue, type NewEvent, type PackedHeaders, unpackHeaders } from "../event.ts";
+import {
+  type Event,
+  headerValue,
+  type NewEvent,
+  type PackedHeaders,
+  textOf,
+  unpackHeaders,
+} from "../event.ts";
 import type { Decode } from "../plan.ts";
-import { base64, decodeBody, utf8 } from "./body.ts";
+import { base64, decodeBody } from "./body.ts";
 
 /**
  * An event as expressions see it: plain, own properties. `headers`, `headers_base64` and `body` are decoded at their
@@ -137,8 +144,8 @@ function headerViews(packed: PackedHeaders): HeaderViews {
   // Without prototypes: `__proto__` is a valid header name.
   const view: HeaderViews = { text: Object.create(null), base64: Object.create(null) };
   for (const [name, list] of values) {
-    const texts = list.map(utf8);
-    if (texts.every((text) => text !== undefined)) view.text[name] = texts.join(", ");
+    const texts = list.map(textOf);
+    if (texts.every((text) => text !== null)) view.text[name] = texts.join(", ");
     else view.base64[name] = base64(join(list));
   }
   return view;

@@ -91,15 +91,16 @@ interface DigestPlan {
   readonly typeHeader: string | null;
 }
 
+/** SHA-256 of the body alone, by a key that is written as text. */
+const OF_BODY = { algorithm: "sha256", signed: ["", ""], timestamp: null } as const;
+
 export function githubScheme(config: z.output<typeof githubSchema>): Scheme {
   return digestScheme({
-    secrets: config.secret.map((secret) => Buffer.from(secret)),
+    ...OF_BODY,
+    secrets: keyBytes(config.secret, "utf8"),
     header: "x-hub-signature-256",
     prefix: "sha256=",
-    algorithm: "sha256",
     encoding: "hex",
-    signed: ["", ""],
-    timestamp: null,
     idHeader: "x-github-delivery",
     typeHeader: "x-github-event",
   });
@@ -107,23 +108,24 @@ export function githubScheme(config: z.output<typeof githubSchema>): Scheme {
 
 export function shopifyScheme(config: z.output<typeof shopifySchema>): Scheme {
   return digestScheme({
-    secrets: config.secret.map((secret) => Buffer.from(secret)),
+    ...OF_BODY,
+    secrets: keyBytes(config.secret, "utf8"),
     header: "x-shopify-hmac-sha256",
     prefix: "",
-    algorithm: "sha256",
     encoding: "base64",
-    signed: ["", ""],
-    timestamp: null,
     idHeader: "x-shopify-webhook-id",
     typeHeader: "x-shopify-topic",
   });
 }
 
+function keyBytes(secrets: readonly string[], encoding: BufferEncoding): Uint8Array[] {
+  return secrets.map((secret) => Buffer.from(secret, encoding));
+}
+
 export function hmacScheme(config: z.output<typeof hmacSchema>): Scheme {
   const [before = "", after = ""] = config.signed.split("{body}");
-  const encoding = config.secret_encoding === "text" ? "utf8" : config.secret_encoding;
   return digestScheme({
-    secrets: config.secret.map((secret) => Buffer.from(secret, encoding)),
+    secrets: keyBytes(config.secret, config.secret_encoding === "text" ? "utf8" : config.secret_encoding),
     header: config.header,
     prefix: config.prefix ?? "",
     algorithm: config.algorithm,
