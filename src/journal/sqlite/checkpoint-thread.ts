@@ -4,15 +4,15 @@
  * behind; the writer moves that last, small piece itself (`WriterHost.checkpoint`), after which the WAL begins anew.
  */
 import { parentPort, workerData } from "node:worker_threads";
-import { openStorage } from "./storage.ts";
+import { openStorage, PAGE_BYTES } from "./storage.ts";
 
 export interface CheckpointThreadData {
   readonly file: string;
 }
 
-/** Looks so often, in ms, and moves so many pages (16 KiB each) at least. */
+/** Looks so often, in ms, and moves so many pages at least: 32 MiB. */
 const LOOK_MS = 200;
-const FRAMES = 2000;
+const FRAMES = (32 * 1024 * 1024) / PAGE_BYTES;
 
 const port = parentPort;
 if (port === null) throw new Error("checkpoint-thread.ts runs as a worker thread");

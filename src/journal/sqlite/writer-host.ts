@@ -11,7 +11,7 @@ import type { CreateLedgerStore } from "./ledger-port.ts";
 import { EventPacker } from "./packed-events.ts";
 import { Retention } from "./retention.ts";
 import { createSpace, type Space, type Watermark } from "./space.ts";
-import { type Storage, storageFailure } from "./storage.ts";
+import { PAGE_BYTES, type Storage, storageFailure } from "./storage.ts";
 import { Writer } from "./writer.ts";
 import type {
   CommandAnswer,
@@ -22,13 +22,15 @@ import type {
   WriterState,
 } from "./writer-messages.ts";
 
+/** Looking how far the WAL was moved takes its locks: once in so many turns. */
+const TURNS = 16;
 /**
- * Pages (16 KiB each) in the WAL from which on the writer wants it to begin anew, which takes that nothing in it is left
+ * Pages in the WAL from which on the writer wants it to begin anew (64 MiB), which takes that nothing in it is left
  * to be moved: a small rest it moves itself. If the rest is large the checkpoint thread is behind or gone.
  */
-const WAL_FRAMES = 4000;
-const SMALL_REST = 400;
-const LARGE_REST = 8000;
+const WAL_FRAMES = (64 * 1024 * 1024) / PAGE_BYTES;
+const SMALL_REST = WAL_FRAMES / 10;
+const LARGE_REST = WAL_FRAMES * 2;
 const SHRINK_BYTES = 1024 * 1024;
 /** How often the clock's mark is renewed, in ms. */
 const MARK_MS = 10_000;
@@ -50,6 +52,7 @@ export class WriterHost {
   readonly #start: WriterStart;
   #now = 0;
   #marked = 0;
+  #turns = 0;
   /** Retention has more to do, as far as is known. */
   #busy = false;
   /** The file says that it is open: on a full disk that has to wait. */
@@ -123,6 +126,7 @@ export class WriterHost {
 
   /** Lets the WAL begin anew once it has grown; most of it the checkpoint thread has moved by then. */
   checkpoint(): void {
+    if (++this.#turns % TURNS !== 0) return;
     try {
       const { frames, moved } = this.#storage.checkpoint("NOOP");
       const rest = frames - moved;

@@ -167,6 +167,8 @@ export class Writer {
     try {
       this.storage.begin(mode);
       const value = work();
+      this.#events.flush();
+      this.duplicates.flush();
       this.storage.commit();
       this.#sources.committed();
       this.duplicates.committed();
@@ -189,8 +191,8 @@ export class Writer {
     const outcome: Outcome = { duplicates: [], refused: [] };
     const before = this.#newest;
     const counts = this.#append(group, singly, outcome);
-    this.#events.flush();
-    this.duplicates.flush();
+    // What is settled may refer to them. Otherwise they wait for those of the groups behind, and go in with them.
+    if (group.deltas.length > 0) this.#events.flush();
     if (this.#newest > before) this.ledger.appended(counts, this.#newest);
     for (const delta of group.deltas) this.ledger.apply(delta, group.now);
     for (const { sink, state } of group.sinks) this.#sink.run(sink, JSON.stringify(state));

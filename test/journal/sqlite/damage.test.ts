@@ -22,13 +22,13 @@ import { crc32 } from "node:zlib";
 import { LeatError } from "../../../src/errors.ts";
 import { openSqliteJournal } from "../../../src/journal/sqlite/open.ts";
 import { migrate } from "../../../src/journal/sqlite/schema.ts";
-import { openStorage } from "../../../src/journal/sqlite/storage.ts";
+import { openStorage, PAGE_BYTES } from "../../../src/journal/sqlite/storage.ts";
 import { walDamage } from "../../../src/journal/sqlite/wal-check.ts";
 import { newEvent } from "../../conformance/log.ts";
 import { newFolder, openAt, openOptions } from "./journal-kit.ts";
 
 const CHILD = new URL("append-child.ts", import.meta.url).pathname;
-const PAGE = 16384;
+const PAGE = PAGE_BYTES;
 const FRAME = 24 + PAGE;
 
 /** A journal's folder as a kill -9 left it, with commits in its log. */

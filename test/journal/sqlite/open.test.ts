@@ -9,6 +9,7 @@ import type { Worker } from "node:worker_threads";
 import { LeatError } from "../../../src/errors.ts";
 import { DAMAGED_TYPE } from "../../../src/journal/sqlite/event-row.ts";
 import { openSqliteJournal } from "../../../src/journal/sqlite/open.ts";
+import { PAGE_BYTES } from "../../../src/journal/sqlite/storage.ts";
 import { startWriter } from "../../../src/journal/sqlite/writer-client.ts";
 import { newEvent } from "../../conformance/log.ts";
 import { newFolder, openAt, openOptions, quiet, TUNING } from "./journal-kit.ts";
@@ -109,7 +110,7 @@ test("a database with a destroyed page is reported and not overwritten", async (
   const file = join(path, "journal.db");
   const bytes = readFileSync(file);
   // The head of a page in the middle.
-  const page = Math.floor(bytes.length / 16384 / 2) * 16384;
+  const page = Math.floor(bytes.length / PAGE_BYTES / 2) * PAGE_BYTES;
   bytes.fill(0xff, page, page + 64);
   writeFileSync(file, bytes);
   await assert.rejects(openSqliteJournal(openOptions(path)), coded("damaged", "journal_damaged"));
