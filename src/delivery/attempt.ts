@@ -1,6 +1,7 @@
 /** One attempt at the sink, bounded in time whatever the sink does. */
 import type { Message, PushedSink, Report } from "../component.ts";
 import { type Clock, STOOD_STILL_MS } from "../ports.ts";
+import { withoutSecrets } from "../secrets.ts";
 
 /** How long a sink may take to settle after its signal aborted. Beyond it the slot is more important than its answer. */
 const GRACE_MS = 2_000;
@@ -65,7 +66,7 @@ export class Attempt {
     const defect = (error: unknown) => {
       this.#cancelTimeout();
       this.#onDefect(error);
-      this.#resolve({ result: "failed", error: "internal", message: String(error) });
+      this.#resolve({ result: "failed", error: "internal", message: withoutSecrets(String(error)) });
     };
     try {
       sink.deliver(message, this.#controller.signal).then((report) => {

@@ -3,6 +3,7 @@ import { LeatError } from "../errors.ts";
 import { MAX_HOPS } from "../event.ts";
 import type { Lease } from "../journal/journal.ts";
 import type { Prepared } from "../prepared.ts";
+import { withoutSecrets } from "../secrets.ts";
 
 /** How long what can't be prepared now is left alone. */
 export const PREPARE_AGAIN_MS = 1_000;
@@ -19,7 +20,7 @@ export function defect(error: unknown): Prepared {
     error: "internal",
     expression: "",
     path: "",
-    message: String(error),
+    message: withoutSecrets(String(error)),
     cause: error ?? "nothing",
   };
 }

@@ -3,9 +3,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Defects } from "../../src/delivery/defects.ts";
 import type { Prepare } from "../../src/prepared.ts";
+import { keepSecrets } from "../../src/secrets.ts";
 import { keptLog } from "../http/log.ts";
 import { waitFor } from "../wait-for.ts";
-import { DELIVERED, delivery, newEvent, TestSink, target } from "./kit.ts";
+import { DELIVERED, delivery, newEvent, POLICY, SOON, TestSink, target } from "./kit.ts";
 import { MemoryLedger } from "./memory-ledger.ts";
 
 /** What was logged as an error: where, and the error's own stack. */
@@ -80,6 +81,23 @@ test("what a route's preparing throws is logged with its stack, pushed or stream
       .sort(),
     ["route at-once", "route later", "route r"],
   );
+});
+
+test("what is kept of a defect, and told as a leat event, has no secret in it", async (t) => {
+  keepSecrets(["s3cr3t-of-a-sink"]);
+  const ledger = new MemoryLedger();
+  const subscription = ledger.subscribe({ name: "r/s" });
+  const works = delivery(ledger);
+  t.after(() => works.stop(0));
+  const retry = { ...SOON, maxAttempts: 1 };
+  const sink = new TestSink(() => Promise.reject(new Error("s3cr3t-of-a-sink is no key")));
+  await works.apply([target("r/s", sink, { policy: { ...POLICY, retry } })], []);
+  ledger.append(newEvent());
+  await waitFor("the dead letter", () => subscription.owed === 0);
+  const kept = JSON.stringify(subscription.settled.map(({ settlement }) => settlement));
+  assert.match(kept, /\*\*\* is no key/);
+  assert.doesNotMatch(kept, /s3cr3t/);
+  assert.doesNotMatch(Buffer.from(ledger.of("leat")[0]?.body ?? []).toString(), /s3cr3t/);
 });
 
 test("defects that look different each time don't fill the log", () => {
