@@ -2,6 +2,15 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 
+/**
+ * An environment as in a container of 512 MiB. On a machine with much memory V8 lets garbage lie for minutes, and glibc
+ * keeps an arena for each thread: growth would hide in that.
+ */
+export const SMALL_CONTAINER = {
+  NODE_OPTIONS: "--max-old-space-size=256 --max-semi-space-size=8",
+  MALLOC_ARENA_MAX: "2",
+};
+
 export interface ProcessFigures {
   readonly residentBytes: number;
   readonly threads: number;

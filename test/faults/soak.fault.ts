@@ -12,7 +12,7 @@ import { waitFor } from "../wait-for.ts";
 import { watchIdentity } from "./identity.ts";
 import { recordLedger } from "./ledger.ts";
 import { loadSource, numberOf, startLoad, Tally } from "./load.ts";
-import { drift, journalFigures, processFigures } from "./process-figures.ts";
+import { drift, journalFigures, processFigures, SMALL_CONTAINER } from "./process-figures.ts";
 
 const MINUTES = Number(process.env.LEAT_SOAK_MINUTES ?? 30);
 /** Webhooks a second; left out: half of what the daemon takes at full load. */
@@ -22,12 +22,6 @@ const SAMPLE_MS = 2_000;
 /** What retention and the dedupe table keep has to come and go at least once before anything can be flat. */
 const WARM_UP_MS = Math.min(180_000, (MINUTES * 60_000) / 3);
 const FULL_LOAD_MS = 10_000;
-
-/**
- * As in a container of 512 MiB. On a machine with much memory V8 lets garbage lie for minutes, and glibc keeps an arena
- * for each thread: a leak would hide in that.
- */
-const SMALL = { NODE_OPTIONS: "--max-old-space-size=256 --max-semi-space-size=8", MALLOC_ARENA_MAX: "2" };
 
 const MIB = 1024 * 1024;
 const MOST_RISE = {
@@ -79,7 +73,7 @@ routes:
   all: { from: in, to: [out, live], transform: { n: "{{ body.n }}", key: "{{ body.key }}" } }
   few: { from: in, where: "body.n % 100 = 3", to: live }
 `,
-    SMALL,
+    SMALL_CONTAINER,
   );
   t.after(async () => {
     await daemon.close();
