@@ -34,14 +34,22 @@ export class SimulatedClock implements Clock {
   /** Lets time pass, calling what is due in the order of its time. */
   pass(ms: number): void {
     const end = this.#now + ms;
-    for (;;) {
-      const due = this.#timers.filter(({ at }) => at <= end).sort((a, b) => a.at - b.at)[0];
-      if (due === undefined) break;
-      this.#timers = this.#timers.filter((one) => one !== due);
-      this.#now = Math.max(this.#now, due.at);
-      due.callback();
+    while (this.fire(end));
+  }
+
+  /** Calls the first that is due by `end`; false: nothing is, and it is `end` now. */
+  fire(end: number): boolean {
+    let next: Timer | null = null;
+    for (const timer of this.#timers)
+      if (timer.at <= end && (next === null || timer.at < next.at)) next = timer;
+    if (next === null) {
+      this.#now = end;
+      return false;
     }
-    this.#now = end;
+    this.#timers = this.#timers.filter((one) => one !== next);
+    this.#now = Math.max(this.#now, next.at);
+    next.callback();
+    return true;
   }
 
   /** The wall clock is set. */
