@@ -25,6 +25,7 @@ const succeeds = (program: string, args: string[]) => spawnSync(program, args).s
 const DEBIAN: readonly { readonly name: string; readonly there: boolean; readonly hint?: string }[] = [
   { name: "chromium", there: present(CHROMIUM), hint: "or set LEAT_CHROMIUM" },
   { name: "systemd", there: present("systemd-notify") && present("systemd-analyze") },
+  { name: "systemd-container", there: present("systemd-nspawn") },
   { name: "perl", there: present("perl") },
   { name: "python3-venv", there: succeeds("python3", ["-c", "import ensurepip, venv"]) },
 ];
