@@ -78,7 +78,13 @@ export class Life {
     this.storage = new FaultyStorage(machine.disk, chance);
     this.indexStorage = machine.openIndex();
     machine.aim(this.storage);
-    this.writer = new InlineWriter(this.storage, tuning, chance.below(2 ** 31), () => clock.monotonic());
+    this.writer = new InlineWriter({
+      storage: this.storage,
+      tuning,
+      seed: chance.below(2 ** 31),
+      monotonic: () => clock.monotonic(),
+      commits: () => machine.disk.commits,
+    });
     const { client, host } = this.writer;
     const { start } = host;
 
@@ -240,7 +246,7 @@ export class Life {
     for (let quietTurns = 0; quietTurns < 2 && !this.crashed; ) {
       const { busy } = this;
       this.turn();
-      this.writer.work();
+      this.writer.work(8);
       this.writer.answer();
       this.writer.idle();
       this.read(false);

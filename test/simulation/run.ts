@@ -140,7 +140,7 @@ export class Run {
     }
     this.#life = life;
     this.receivers.restarted();
-    this.#watch(life);
+    life.writer.committed = (message) => this.truth.looksAt(() => this.truth.committed(message));
     this.#streams = new Map(STREAMS.map((name) => [name, this.#makeStream(name, life)]));
     const opened = life.open();
     await life.settle();
@@ -148,20 +148,6 @@ export class Run {
     this.#takeOver(this.#configuration, true);
     await life.settle();
     return true;
-  }
-
-  /** The truth hears of each commit, also of the one that the process dies of. */
-  #watch(life: Life): void {
-    const { machine, truth } = this;
-    let before = 0;
-    life.writer.watch = {
-      before: () => {
-        before = machine.disk.commits;
-      },
-      after: (message) => {
-        if (message.kind !== "tick" && machine.disk.commits > before) truth.committed(message);
-      },
-    };
   }
 
   #makeStream(name: string, life: Life): StreamSink {
@@ -243,7 +229,7 @@ export class Run {
     machine.stop(machine.chance.odds(0.5));
     await turnOfTheLoop();
     // The commit that it died of may be on disk.
-    life.writer.noteLast();
+    life.writer.tellLast();
     this.#check();
   }
 
@@ -257,7 +243,7 @@ export class Run {
     if (dice < 0.12) for (let n = 1 + chance.below(3); n > 0; n--) this.#append();
     else if (dice < 0.3) receivers.answer();
     else if (dice < 0.38) life.turn();
-    else if (dice < 0.5) life.writer.work();
+    else if (dice < 0.5) life.writer.work(1 + chance.below(4));
     else if (dice < 0.6) life.writer.answer();
     else if (dice < 0.68) life.read(chance.odds(0.03));
     else if (dice < 0.73) life.index();

@@ -16,21 +16,33 @@ import { WriterHost } from "../../src/journal/sqlite/writer-host.ts";
 import type { FromWriter, ToWriter } from "../../src/journal/sqlite/writer-messages.ts";
 import type { FaultyStorage } from "../journal/simulation/faulty-storage.ts";
 
+export interface InlineWriterOptions {
+  readonly storage: FaultyStorage;
+  readonly tuning: JournalTuning;
+  readonly seed: number;
+  readonly monotonic: () => number;
+  /** How many commits the disk has seen. */
+  readonly commits: () => number;
+}
+
 /** The writer's thread, between its two queues. */
 export class InlineWriter {
   readonly host: WriterHost;
   readonly client: WriterClient;
-  /** Told of each message before and after it is handled. */
-  watch: { before(message: ToWriter): void; after(message: ToWriter): void } | null = null;
+  /** Told of each message once what it asks for is on disk, also when nobody lives to hear of it. */
+  committed: (message: ToWriter) => void = () => {};
   readonly #storage: FaultyStorage;
   readonly #in: ToWriter[] = [];
   readonly #out: FromWriter[] = [];
-  #last: ToWriter | null = null;
+  readonly #commits: () => number;
+  /** What is being handled, and how many commits there were before. */
+  #underWay: { readonly messages: readonly ToWriter[]; readonly commits: number } | null = null;
   #receive: (message: FromWriter) => void = () => {};
   readonly #ended = Promise.withResolvers<void>();
 
-  constructor(storage: FaultyStorage, tuning: JournalTuning, seed: number, monotonic: () => number) {
+  constructor({ storage, tuning, seed, monotonic, commits }: InlineWriterOptions) {
     this.#storage = storage;
+    this.#commits = commits;
     this.host = new WriterHost({
       storage,
       ledger: createLedgerStore,
@@ -53,23 +65,37 @@ export class InlineWriter {
     return this.#in.length + this.#out.length > 0;
   }
 
-  /** Handles its next message. */
-  work(): void {
+  /** Handles its next message; of groups up to so many, which have come by now. */
+  work(most: number): void {
     const message = this.#in.shift();
     if (message === undefined || this.#storage.crashed) return;
-    this.watch?.before(message);
-    this.#last = message;
-    const answer = this.host.handle(message);
+    const messages = [message];
+    const groups = message.kind === "group" ? [message.group] : [];
+    for (let next = this.#in[0]; groups.length > 0 && groups.length < most; next = this.#in[0]) {
+      if (next?.kind !== "group") break;
+      this.#in.shift();
+      messages.push(next);
+      groups.push(next.group);
+    }
+    this.#underWay = { messages, commits: this.#commits() };
+    const answer = groups.length > 0 ? this.host.commit(groups) : this.host.handle(message);
     if (this.#storage.crashed) return;
-    this.noteLast();
+    if (answer?.kind === "results") {
+      for (const [nth, { ok }] of answer.results.entries()) if (ok) this.committed(messages[nth]!);
+      this.#underWay = null;
+    } else this.tellLast();
     if (answer?.kind === "closed") this.#ended.resolve();
     else if (answer !== null) this.#out.push(answer);
   }
 
-  /** The last message has been handled; or the process died of it, which may have been committed. */
-  noteLast(): void {
-    if (this.#last !== null) this.watch?.after(this.#last);
-    this.#last = null;
+  /**
+   * What was being handled is on disk, if there was a commit. Groups have one for all: if that had failed, it would not
+   * have been by the end of the process.
+   */
+  tellLast(): void {
+    const { messages, commits } = this.#underWay ?? { messages: [], commits: 0 };
+    this.#underWay = null;
+    if (this.#commits() > commits) for (const message of messages) this.committed(message);
   }
 
   /** The main thread gets its next answer. */
