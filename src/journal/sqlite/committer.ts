@@ -11,28 +11,22 @@
  * - *lost*: an I/O error, or the writer's thread has ended. Everything waiting is rejected; the process must exit.
  */
 import type { Appended, Intake } from "../../component.ts";
-import { LeatError } from "../../errors.ts";
 import type { NewEvent } from "../../event.ts";
 import type { Clock } from "../../ports.ts";
 import type { JournalTuning, SinkState } from "../journal.ts";
 import { Arena } from "./arena.ts";
 import { Batch } from "./batch.ts";
-import {
-  busyError,
-  fullError,
-  lostError,
-  RETRY_AFTER_FULL_MS,
-  refusedError,
-  slowError,
-} from "./commit-errors.ts";
+import { busyError, fullError, lostError, RETRY_AFTER_FULL_MS, refusedError } from "./commit-errors.ts";
 import { CommitTimes } from "./commit-times.ts";
 import { Committed } from "./committed.ts";
 import type { DeltaSink, DeltaSource } from "./delta.ts";
 import type { Command, Group, GroupResult } from "./group.ts";
+import { Overdue } from "./overdue.ts";
 import { EventPacker, transferOf, unpackEvents } from "./packed-events.ts";
 import type { RefusalQueue } from "./refusals.ts";
 import type { Ring } from "./ring.ts";
 import type { ClosedReason, FromWriter, ToWriter, WriterState } from "./writer-messages.ts";
+import { leatError, WriterQuestions } from "./writer-questions.ts";
 
 export interface Grouping {
   /** A group holds at most so much, so that no commit takes long. */
@@ -72,11 +66,6 @@ interface Away {
   readonly group: Group;
 }
 
-interface Waiting {
-  readonly resolve: (value: unknown) => void;
-  readonly reject: (error: Error) => void;
-}
-
 export class Committer implements DeltaSink {
   readonly times = new CommitTimes();
   uncommittedBytes = 0;
@@ -100,10 +89,9 @@ export class Committer implements DeltaSink {
   #scheduled = false;
   readonly #dirty = new Set<DeltaSource>();
   #sinks = new Map<string, SinkState>();
-  readonly #commands = new Map<number, Waiting>();
-  readonly #pings = new Map<number, () => void>();
+  readonly #questions: WriterQuestions;
+  readonly #overdue: Overdue;
   readonly #listeners = new Set<(committed: Committed) => void>();
-  #watching = false;
   #drained: (() => void)[] = [];
 
   constructor(options: CommitterOptions) {
@@ -113,6 +101,12 @@ export class Committer implements DeltaSink {
     this.state = options.start;
     this.#closed = options.start.closed;
     this.#open = new Batch(this.#arena);
+    this.#questions = new WriterQuestions((message) => this.#post(message));
+    this.#overdue = new Overdue(
+      options.clock,
+      () => this.#limits.commitWaitMs,
+      () => [...this.#away.map(({ batch }) => batch), ...this.#queue, this.#open],
+    );
   }
 
   get stalled(): boolean {
@@ -144,7 +138,7 @@ export class Committer implements DeltaSink {
       this.#open = new Batch(this.#arena);
     }
     this.uncommittedBytes += bytes;
-    if (!this.#watching) this.#watch();
+    this.#overdue.watch();
     this.#schedule();
     return this.#open.append(event, dedupeMs, this.#options.clock.monotonic());
   }
@@ -173,25 +167,13 @@ export class Committer implements DeltaSink {
     if (this.#stalled) return Promise.reject(fullError("disk_full"));
     // What was settled before it is committed before it.
     if (this.#dirty.size > 0) this.#send(this.#nextBatch());
-    const number = ++this.#number;
-    return new Promise((resolve, reject) => {
-      const applied = (value: unknown) => {
-        apply?.(value);
-        resolve(value);
-      };
-      this.#commands.set(number, { resolve: applied, reject });
-      this.#post({ kind: "command", number, command });
-    });
+    return this.#questions.command(command, apply);
   }
 
   /** Resolves when the writer has answered. */
   ping(): Promise<void> {
     if (this.lost !== null) return Promise.reject(this.lost);
-    const number = ++this.#number;
-    return new Promise((resolve) => {
-      this.#pings.set(number, resolve);
-      this.#post({ kind: "ping", number });
-    });
+    return this.#questions.ping();
   }
 
   onCommit(listener: (committed: Committed) => void): () => void {
@@ -220,8 +202,7 @@ export class Committer implements DeltaSink {
         this.#close(message.state.closed);
         break;
       case "pong":
-        this.#pings.get(message.number)?.();
-        this.#pings.delete(message.number);
+        this.#questions.pong(message.number);
         break;
       case "ready":
       case "closed":
@@ -248,9 +229,7 @@ export class Committer implements DeltaSink {
     }
     for (const source of this.#dirty) source.lost(null, error);
     this.#dirty.clear();
-    for (const { reject } of this.#commands.values()) reject(error);
-    this.#commands.clear();
-    this.#pings.clear();
+    this.#questions.lose(error);
     this.#settled();
     this.#options.changed();
   }
@@ -422,24 +401,19 @@ export class Committer implements DeltaSink {
   }
 
   #commanded({ number, result }: Extract<FromWriter, { kind: "commanded" }>): void {
-    const waiting = this.#commands.get(number);
-    this.#commands.delete(number);
     if (result.ok) {
       const { appended, through } = result;
       const packer = new EventPacker();
       for (const event of unpackEvents(appended)) packer.add(event, event.seq, null);
       const committed = new Committed(packer, through - appended.count + 1);
       const shed = this.#options.ring.push(committed);
-      waiting?.resolve(result.value);
+      this.#questions.done(number, result.value);
       this.#tell(committed, shed);
     } else if (result.failure === "storage") this.lose(lostError("storage", result.error.message));
     else if (result.failure === "full") {
       this.#close("disk_full");
-      waiting?.reject(fullError("disk_full"));
-    } else {
-      const { kind, code, message, hint } = result.error;
-      waiting?.reject(new LeatError(kind, code, message, { hint }));
-    }
+      this.#questions.failed(number, fullError("disk_full"));
+    } else this.#questions.failed(number, leatError(result.error));
     this.#settled();
   }
 
@@ -456,33 +430,13 @@ export class Committer implements DeltaSink {
 
   #idle(): boolean {
     if (this.lost !== null) return true;
-    return this.#away.length === 0 && this.#commands.size === 0 && !this.#something();
+    return this.#away.length === 0 && this.#questions.idle && !this.#something();
   }
 
   #settled(): void {
     if (this.#drained.length === 0 || !this.#idle()) return;
     for (const resolve of this.#drained) resolve();
     this.#drained = [];
-  }
-
-  // ------------------------------------------------------------------------------------------------------- waiting
-
-  /** Tells appends that have waited too long that their outcome is unknown. One timer for all. */
-  #watch(): void {
-    this.#watching = true;
-    const { clock } = this.#options;
-    const look = () => {
-      const limit = this.#limits.commitWaitMs;
-      const overdue = clock.monotonic() - limit;
-      let next: number | null = null;
-      for (const batch of [...this.#away.map((away) => away.batch), ...this.#queue, this.#open]) {
-        const since = batch.rejectOlderThan(overdue, slowError);
-        if (since !== null && (next === null || since < next)) next = since;
-      }
-      if (next === null) this.#watching = false;
-      else clock.after(Math.max(1, next + limit - clock.monotonic()), look);
-    };
-    clock.after(this.#limits.commitWaitMs, look);
   }
 }
 
