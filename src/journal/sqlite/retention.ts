@@ -2,7 +2,8 @@
  * What may leave the journal, in steps so small that no commit waits for long: at most `STEP` rows between two groups.
  *
  * An event goes, from the oldest on, when it is past `retention.age` or the journal is over `retention.size`, and every
- * subscription has settled it (J6), and it is not the `cause` of a reply that is still owed. Attempts go with their
+ * subscription has settled it (J6), and it is not the `cause` of a reply that is still owed. Where the disk is short of
+ * room it goes before its time: what is settled is of less use than what senders have to say now. Attempts go with their
  * events; ids, refusals and dead letters by their own age. What frees pages gives them back to the file system.
  *
  * While the clock can't be trusted nothing is deleted by age; by size still.
@@ -40,6 +41,7 @@ export class Retention {
   readonly #looseAttempts: Statement;
   readonly #freePages: Statement;
   readonly #pages: Statement;
+  readonly #pageBytes: number;
   /** Null: to be asked again. Only ever too low, never too high, while it is cached. */
   #floor: Seq | null = null;
   #oldest: Seq;
@@ -47,6 +49,9 @@ export class Retention {
   #bytes = 0;
   #swept = Number.NEGATIVE_INFINITY;
   #deadBytesOver = 0;
+  /** Bytes that the disk is short of, and so many of settled events that go before their time; null: to be worked out. */
+  #short = 0;
+  #wanted: number | null = 0;
   /** True when the size asks for more room than what is settled gives. */
   #held = false;
 
@@ -94,6 +99,7 @@ export class Retention {
     );
     this.#freePages = storage.prepare("PRAGMA freelist_count");
     this.#pages = storage.prepare("PRAGMA page_count");
+    this.#pageBytes = Number(storage.prepare("PRAGMA page_size").get()?.page_size ?? 0);
     const first = this.#lowest.get(1);
     this.#oldest = first === undefined ? writer.newest + 1 : Number(first.seq);
     this.#measure(first);
@@ -119,6 +125,12 @@ export class Retention {
     this.forgetFloor();
   }
 
+  /** The disk is short of so many bytes: what is settled goes before its time, and free pages to the file system. */
+  makeRoom(bytes: number): void {
+    this.#short = bytes;
+    this.#wanted = null;
+  }
+
   /** After a command of the ledger, which may owe older events anew (a replay, a subscription from the beginning). */
   forgetFloor(): void {
     this.#floor = null;
@@ -127,7 +139,7 @@ export class Retention {
   /** One small step, at most `rows` rows. True when there is more to do at once. */
   step(now: number, trusted: boolean, rows = STEP): boolean {
     const max = Math.max(rows, STEP);
-    const [oldest, bytes] = [this.#oldest, this.#bytes];
+    const [oldest, bytes, wanted] = [this.#oldest, this.#bytes, this.#wanted];
     const works: Work[] = [
       () => this.#events(now, trusted, max),
       () => this.#writer.duplicates.forget(max, trusted ? now : null),
@@ -153,6 +165,7 @@ export class Retention {
       // Rolled back: what was noted of it is not so.
       this.#oldest = oldest;
       this.#bytes = bytes;
+      this.#wanted = wanted;
       this.#floor = null;
       return false;
     }
@@ -184,7 +197,9 @@ export class Retention {
     this.#measure(first);
     if (first === undefined) return 0;
     this.#oldest = Number(first.seq);
-    if (this.#bytes <= bytes && !(trusted && Number(first.time) < now - ageMs)) return 0;
+    const oldestIsAged = trusted && Number(first.time) < now - ageMs;
+    let wanted = (this.#wanted ??= Math.max(0, this.#short - this.#returning()));
+    if (this.#bytes <= bytes && wanted <= 0 && !oldestIsAged) return 0;
     const rows = this.#lowest.all(max);
     const floor = this.floor();
     let count = 0;
@@ -192,15 +207,17 @@ export class Retention {
     for (const row of rows) {
       const aged = trusted && Number(row.time) < now - ageMs;
       const over = total - before > bytes;
-      if (!aged && !over) break;
+      if (!aged && !over && wanted <= 0) break;
       if (Number(row.seq) >= floor) {
         this.#held = over;
         break;
       }
       before = Number(row.total);
+      wanted -= sizeOf(row);
       count++;
     }
     this.#bytes = total - before;
+    this.#wanted = Math.max(0, wanted);
     if (count > 0) {
       const cut = Number(rows[count - 1]!.seq);
       const [events, attempts, expiries] = this.#deletions;
@@ -246,12 +263,23 @@ export class Retention {
   }
 
   #vacuum(): number {
-    const free = Number(this.#freePages.get()?.freelist_count ?? 0);
-    // New events use free pages first; only what a shrunken journal will not need soon is given back.
-    const spare = Math.max(SPARE_PAGES, Number(this.#pages.get()?.page_count ?? 0) / 4);
+    const free = this.#free();
+    // New events use free pages first; only what a shrunken journal will not need soon is given back, unless others need it.
+    const spare = this.#short > 0 ? 0 : Math.max(SPARE_PAGES, Number(this.#pages.get()?.page_count ?? 0) / 4);
     if (free <= spare) return 0;
     this.#writer.storage.exec(`PRAGMA incremental_vacuum(${VACUUM_PAGES})`);
     return VACUUM_PAGES;
+  }
+
+  /** Bytes that the file system has back soon: pages free or cut off, and the WAL, which is moved while room is short. */
+  #returning(): number {
+    const { file, wal } = this.#writer.storage.sizes();
+    const used = Number(this.#pages.get()?.page_count ?? 0) - this.#free();
+    return wal + Math.max(0, file - used * this.#pageBytes);
+  }
+
+  #free(): number {
+    return Number(this.#freePages.get()?.freelist_count ?? 0);
   }
 
   #measure(first: Row | undefined): void {

@@ -150,9 +150,12 @@ export class SqliteJournal implements Journal {
 
   #notes(): string[] {
     const { committer, guard, streams } = this.#parts;
-    const { dedupeEvictedEarly, walBytes } = committer.state;
+    const { dedupeEvictedEarly, walBytes, wantedBytes } = committer.state;
     const notes: string[] = [];
     if (!guard.trusted()) notes.push("The clock has stepped: nothing is deleted or expired by age for now.");
+    if (wantedBytes > 0) {
+      notes.push("The disk is short of room: settled events are removed before retention.age.");
+    }
     if (dedupeEvictedEarly > 0) notes.push(`${dedupeEvictedEarly} ids were forgotten before their time.`);
     if (walBytes > WAL_NOTE_BYTES) notes.push(`journal.db-wal has grown to ${walBytes} bytes.`);
     if (this.log.damaged.size > 0) notes.push(`${this.log.damaged.size} events are damaged on disk.`);

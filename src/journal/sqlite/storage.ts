@@ -40,7 +40,10 @@ export interface Storage {
   rollback(): void;
   /** `NOOP` moves nothing and only counts. */
   checkpoint(mode: "NOOP" | "PASSIVE" | "TRUNCATE"): Checkpoint;
-  /** Free and total bytes of the file system, as an unprivileged process sees them. */
+  /**
+   * Free and total bytes of the file system, as an unprivileged process sees them. Not free is what the database will
+   * grow by when the WAL is moved into it: without that room the WAL could never be given back.
+   */
   space(): { readonly free: number; readonly total: number };
   /** Sizes of the database file and of its WAL. */
   sizes(): { readonly file: number; readonly wal: number };
@@ -108,6 +111,8 @@ class SqliteStorage implements Storage {
   readonly #file: string;
   #relaxed = false;
   readonly #checkpoints = new Map<string, Statement>();
+  readonly #pageCount: Statement;
+  readonly #pageBytes: number;
 
   constructor({ file, readOnly = false }: OpenStorage) {
     this.#file = file;
@@ -131,6 +136,8 @@ class SqliteStorage implements Storage {
         this.#db.exec("PRAGMA fullfsync = ON; PRAGMA checkpoint_fullfsync = ON");
       }
     }
+    this.#pageCount = this.#db.prepare("PRAGMA page_count");
+    this.#pageBytes = Number(this.#db.prepare("PRAGMA page_size").get()?.page_size);
   }
 
   exec(sql: string): void {
@@ -175,7 +182,9 @@ class SqliteStorage implements Storage {
   space(): { free: number; total: number } {
     if (this.#file === ":memory:") return { free: Number.MAX_SAFE_INTEGER, total: Number.MAX_SAFE_INTEGER };
     const stats = statfsSync(dirname(this.#file));
-    return { free: stats.bavail * stats.bsize, total: stats.blocks * stats.bsize };
+    const pages = Number(this.#pageCount.get()?.page_count ?? 0);
+    const growth = Math.max(0, pages * this.#pageBytes - this.sizes().file);
+    return { free: Math.max(0, stats.bavail * stats.bsize - growth), total: stats.blocks * stats.bsize };
   }
 
   sizes(): { file: number; wal: number } {

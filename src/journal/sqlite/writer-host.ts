@@ -111,6 +111,7 @@ export class WriterHost {
   /** Groups that came one behind the other: committed together, or one by one where that fails. */
   commit(groups: readonly Group[]): FromWriter {
     const start = performance.now();
+    if (!this.#space.takes(bytesOf(groups))) this.#full();
     const alone = groups.length === 1 || this.#refusing || groups.some(({ retry }) => retry);
     const together = alone ? null : this.#writer.together(groups);
     const results = together ?? groups.map((group) => this.#commit(group));
@@ -120,6 +121,8 @@ export class WriterHost {
   /** One small step of what can wait, between two groups. True when there is more. `rows`: at least as many as the last group brought. */
   idle(rows = 0): boolean {
     if (!this.#busy) return false;
+    // What gives room writes too, and on a full disk that mustn't take more than it gives.
+    if (this.#space.wanted > 0) this.#shrinkWal();
     this.#busy = this.#retention.step(this.#now, this.#writer.clockTrusted, rows);
     return this.#busy;
   }
@@ -185,9 +188,11 @@ export class WriterHost {
     this.#now = now;
     this.#writer.clockTrusted = trusted;
     this.#writer.clockSeen = now;
+    // First, so that what it gives back isn't asked for again.
+    if (this.#space.closed !== null || this.#space.wanted > 0) this.#shrinkWal();
     this.#space.check();
     if (!this.#open) this.#markOpen();
-    if (this.#space.closed !== null) this.#shrinkWal();
+    this.#retention.makeRoom(this.#space.wanted);
     this.#retention.forgetFloor();
     if (Math.abs(now - this.#marked) >= MARK_MS) {
       this.#marked = now;
@@ -207,6 +212,7 @@ export class WriterHost {
       dedupeEvictedEarly: this.#writer.duplicates.evictedEarly,
       keptBytes: this.#retention.bytes,
       freeBytes: this.#space.free,
+      wantedBytes: this.#space.wanted,
       fileBytes: file,
       walBytes: wal,
     };
@@ -236,6 +242,10 @@ export class WriterHost {
   #setMeta(name: string, value: string | number): void {
     this.#storage.prepare("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)").run(name, value);
   }
+}
+
+function bytesOf(groups: readonly Group[]): number {
+  return groups.reduce((bytes, { appends }) => bytes + (appends.count > 0 ? appends.bytes.byteLength : 0), 0);
 }
 
 export function plainError(error: unknown): PlainError {

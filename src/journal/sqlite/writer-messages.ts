@@ -73,6 +73,8 @@ export interface WriterState {
   readonly dedupeEvictedEarly: number;
   readonly keptBytes: number;
   readonly freeBytes: number;
+  /** So many more should be free: what is settled is removed before its time. */
+  readonly wantedBytes: number;
   readonly fileBytes: number;
   readonly walBytes: number;
 }

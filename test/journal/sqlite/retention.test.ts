@@ -1,12 +1,18 @@
 /** Retention over the writer inline: what may go, what must stay (J6). */
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import { test } from "node:test";
 import type { NewEvent } from "../../../src/event.ts";
 import type { JournalTuning } from "../../../src/journal/journal.ts";
+import { clockMark } from "../../../src/journal/sqlite/clock-guard.ts";
 import { noLedger } from "../../../src/journal/sqlite/ledger-port.ts";
+import { EventPacker } from "../../../src/journal/sqlite/packed-events.ts";
+import { migrate } from "../../../src/journal/sqlite/schema.ts";
+import { openStorage, type Storage } from "../../../src/journal/sqlite/storage.ts";
+import { WriterHost } from "../../../src/journal/sqlite/writer-host.ts";
 import { newEvent } from "../../conformance/log.ts";
 import { type Process, World } from "../simulation/world.ts";
-import { TUNING } from "./journal-kit.ts";
+import { newFolder, TUNING } from "./journal-kit.ts";
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
@@ -163,6 +169,108 @@ test("J6: at its bound with nothing settled the journal closes intake, and opens
   assert.deepEqual(bench.process.committer.intake(), { open: true });
   bench.end();
 });
+
+test("where the disk is short of room, settled events go before their time, the oldest first and no more than that takes", async () => {
+  const bench = new Bench();
+  const seqs = await bench.fill(60);
+  bench.subscription(1, seqs[49] ?? 0);
+  // The watermark is 1 GiB here, and 256 MiB more are wanted.
+  bench.process.storage.free = 1.25 * 2 ** 30 - 20_000;
+  bench.process.tick();
+  bench.process.settle();
+  for (let n = 0; n < 50; n++) bench.process.idle();
+  assert.deepEqual(bench.process.committer.intake(), { open: true }, "it doesn't come to that");
+  const left = bench.seqs();
+  assert.ok(left.length > 30 && left.length < 45, `${left.length}`);
+  assert.deepEqual(left, seqs.slice(-left.length));
+  assert.ok(bench.process.committer.state.wantedBytes > 0);
+  bench.process.storage.free = 0;
+  bench.retain();
+  assert.deepEqual(bench.seqs(), seqs.slice(50), "J6: what isn't settled stays");
+  const intake = bench.process.committer.intake();
+  assert.deepEqual([intake.open, !intake.open && intake.reason], [false, "disk_low"]);
+  bench.end();
+});
+
+test("a disk that the journal has filled is given back what was settled, and intake opens by itself", () => {
+  const file = join(newFolder(), "journal.db");
+  const disk = new SmallDisk(file, 40 * 2 ** 20);
+  migrate(disk, 1);
+  const writer = new WriterHost({
+    storage: disk,
+    ledger: noLedger,
+    tuning: TUNING,
+    watermark: { share: 0.1, bytes: 2 ** 30 },
+    ballastBytes: 2 ** 20,
+    seed: 1,
+  });
+  const tick = () => {
+    const now = Date.now();
+    const answer = writer.handle({ kind: "tick", now, trusted: true, mark: clockMark(now) });
+    for (let n = 0; n < 300; n++) writer.idle();
+    return answer?.kind === "state" ? answer.state : assert.fail("a tick is answered");
+  };
+  disk.exec(`INSERT INTO subscription (id, name, definition, active, feeds, cursor)
+    VALUES (1, 's', '{}', 1, '[]', 0)`);
+  let number = 0;
+  while (tick().closed === null) {
+    const appends = new EventPacker();
+    for (let n = 0; n < 40; n++)
+      appends.add({ ...newEvent({ body: Buffer.alloc(20_000) }), cause: null }, 0, null);
+    const group = { appends: appends.pack(), raisedFrom: 40, deltas: [], sinks: [], refusals: [] };
+    const answer = writer.handle({
+      kind: "group",
+      group: { number: ++number, now: 1, retry: false, ...group },
+    });
+    assert.ok(answer?.kind === "results" && answer.results.every(({ ok }) => ok));
+  }
+  for (let n = 0; n < 3; n++)
+    assert.equal(tick().closed, "disk_low", "nothing is settled: there is nothing to give");
+  const { file: before } = disk.sizes();
+  // As a purge does: nothing of it is owed any more.
+  disk.exec("UPDATE subscription SET cursor = (SELECT max(seq) FROM event)");
+  for (let n = 0; n < 4; n++) tick();
+  assert.equal(tick().closed, null);
+  assert.ok(disk.sizes().file < before);
+  const kept = Number(disk.prepare("SELECT count(*) AS n FROM event").get()?.n);
+  assert.ok(kept > 0 && kept < number * 40, `${kept} of ${number * 40}: only what had to go is gone`);
+  writer.handle({ kind: "close", mark: clockMark(1), clean: true });
+});
+
+/** A file system of so many bytes that holds nothing but the journal. */
+class SmallDisk implements Storage {
+  readonly #real: Storage;
+  readonly #bytes: number;
+  #ballast = 0;
+
+  constructor(file: string, bytes: number) {
+    this.#real = openStorage({ file });
+    this.#bytes = bytes;
+  }
+
+  exec = (sql: string) => this.#real.exec(sql);
+  prepare = (sql: string) => this.#real.prepare(sql);
+  begin = (mode?: "relaxed") => this.#real.begin(mode);
+  commit = () => this.#real.commit();
+  rollback = () => this.#real.rollback();
+  checkpoint = (mode: "NOOP" | "PASSIVE" | "TRUNCATE") => this.#real.checkpoint(mode);
+  sizes = () => this.#real.sizes();
+  hasBallast = (bytes: number) => this.#ballast >= bytes;
+  close = () => this.#real.close();
+
+  space() {
+    const { file, wal } = this.sizes();
+    return { free: this.#bytes - file - wal - this.#ballast, total: this.#bytes };
+  }
+
+  createBallast(bytes: number) {
+    this.#ballast = bytes;
+  }
+
+  releaseBallast() {
+    this.#ballast = 0;
+  }
+}
 
 test("while the clock isn't trusted nothing goes by age", async () => {
   const bench = new Bench({ ageMs: HOUR });
