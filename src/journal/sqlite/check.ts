@@ -2,8 +2,9 @@
 import { closeSync, existsSync, openSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { LeatError } from "../../errors.ts";
+import { fullError, lostError } from "./commit-errors.ts";
 import { SCHEMA_VERSION } from "./schema.ts";
-import { isDamage, openStorage, type Storage } from "./storage.ts";
+import { isDamage, openStorage, type Storage, storageFailure } from "./storage.ts";
 import { walDamage } from "./wal-check.ts";
 
 /** Up to this size the whole file is checked (about 1 s); a larger one is checked but for its events, which have checksums of their own. */
@@ -33,8 +34,17 @@ export function openChecked(file: string): Storage {
     return openStorage({ file });
   } catch (error) {
     looking?.close();
-    throw isDamage(error) ? damaged(error instanceof Error ? error.message : String(error), error) : error;
+    throw openingError(error);
   }
+}
+
+/** What keeps the journal from being opened, as a LeatError where it is the file's or the disk's fault. */
+export function openingError(error: unknown): unknown {
+  const message = error instanceof Error ? error.message : String(error);
+  if (isDamage(error)) return damaged(message, error);
+  const failure = storageFailure(error);
+  if (failure === "full") return fullError("disk_full");
+  return failure === "storage" ? lostError(failure, message) : error;
 }
 
 function check(storage: Storage, begun: boolean): void {

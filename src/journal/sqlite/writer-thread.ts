@@ -4,7 +4,7 @@
  */
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import type { JournalTuning } from "../journal.ts";
-import { openChecked } from "./check.ts";
+import { openChecked, openingError } from "./check.ts";
 import type { Group } from "./group.ts";
 import { createLedgerStore } from "./ledger-store.ts";
 import { migrate } from "./schema.ts";
@@ -36,7 +36,7 @@ try {
   post({ kind: "ready", start: host.start });
 } catch (error) {
   storage?.close();
-  post({ kind: "refused", error: plainError(error) });
+  post({ kind: "refused", error: plainError(openingError(error)) });
   port.close();
 }
 
