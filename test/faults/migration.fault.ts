@@ -4,7 +4,6 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import { debuglog } from "node:util";
-import { waitFor } from "../wait-for.ts";
 import { recordLedger } from "./ledger.ts";
 import type { DiskFault, SqlFault } from "./plant.ts";
 import { makeProving, type Proving } from "./proving.ts";
@@ -52,7 +51,7 @@ test("a migration that is killed at any step is finished by the next start", {
   assert.ok(await proving.start());
   proving.send();
   for (const [round, moment] of MOMENTS.entries()) {
-    await load(proving);
+    await proving.load(200);
     daemon.signal("SIGKILL");
     await daemon.ended();
     for (let n = 0; n < STEPS_A_ROUND; n++) steps.push(step(steps.length + 1));
@@ -67,7 +66,7 @@ test("a migration that is killed at any step is finished by the next start", {
     for (const n of [steps.length - 1, steps.length])
       assert.ok(rowsOf(proving, `later_${n}`) > 0, `step ${n}`);
   }
-  await load(proving);
+  await proving.load(200);
   const ledger = await proving.settle();
 
   daemon.signal("SIGTERM");
@@ -78,11 +77,6 @@ test("a migration that is killed at any step is finished by the next start", {
   assert.equal(versionOf(proving), 1 + steps.length, "an older Leat leaves it alone");
   recordLedger(t, { kills: MOMENTS.length, migrations: steps.length, ...ledger });
 });
-
-async function load({ senders }: Proving): Promise<void> {
-  const before = senders.promised.size;
-  await waitFor("some load", () => senders.promised.size > before + 200, 30_000);
-}
 
 function versionOf(proving: Proving): number {
   return read(proving, "PRAGMA user_version", "user_version");

@@ -17,8 +17,8 @@ export interface SqlFault {
   readonly when: "before" | "after";
   /** Counted from 1, in this thread of this process. */
   readonly nth: number;
-  /** SIGKILL for the process; an end of the thread; an exception that nobody in the thread catches. */
-  readonly does: "kill" | "end" | "throw";
+  /** SIGKILL for the process; for the thread an end, standing still for ever, or an exception that nobody catches. */
+  readonly does: "kill" | "end" | "hang" | "throw";
   /** Statements count only once this file exists. */
   readonly armedBy?: string;
 }

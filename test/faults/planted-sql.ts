@@ -47,6 +47,7 @@ function strike({ does }: SqlFault): void {
   if (does === "kill") process.kill(process.pid, "SIGKILL");
   // In a worker it ends the thread alone.
   else if (does === "end") process.exit(0);
+  else if (does === "hang") Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
   else
     setImmediate(() => {
       throw new Error("planted: nobody catches this");

@@ -8,7 +8,6 @@ import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { debuglog } from "node:util";
-import { waitFor } from "../wait-for.ts";
 import { recordLedger } from "./ledger.ts";
 import { type Disk, mountLoopDisk } from "./loop-disk.ts";
 import { makeProving, type Proving } from "./proving.ts";
@@ -85,9 +84,8 @@ async function onDisk(): Promise<{ proving: Proving; disk: Disk }> {
   return { proving, disk };
 }
 
-async function load({ senders }: Proving, events: number): Promise<void> {
-  const before = senders.promised.size;
-  await waitFor("some load", () => senders.promised.size > before + events, 60_000);
+async function load(proving: Proving, events: number): Promise<void> {
+  await proving.load(events);
   // Anywhere between two commits.
   await sleep(Math.random() * 100);
 }

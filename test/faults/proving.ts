@@ -31,7 +31,9 @@ export interface Proving {
   /** Starts senders if there are none. */
   send(options?: Partial<SendersOptions>): void;
   /** Sends no more, waits until everything promised is with the receiver and the reader, and compares all books. */
-  settle(): Promise<Ledger>;
+  settle(options?: { readonly gapsAreFine?: boolean }): Promise<Ledger>;
+  /** Waits until so many more events were answered 2xx. */
+  load(events: number): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -106,7 +108,11 @@ ${more}`;
     send(options = {}) {
       senders ??= startSenders({ url: `${daemon.url}/in`, ...options });
     },
-    async settle() {
+    async load(events) {
+      const before = proving.senders.promised.size;
+      await waitFor("some load", () => proving.senders.promised.size >= before + events, SETTLE_MS);
+    },
+    async settle({ gapsAreFine = false } = {}) {
       await proving.senders.stop();
       const { promised, duplicates, refused } = proving.senders;
       await waitFor(
@@ -119,7 +125,10 @@ ${more}`;
         const ids = read();
         return [...promised.keys()].filter((id) => !ids.has(id));
       };
-      await waitFor("what was promised at the stream's reader", () => unread().length === 0, SETTLE_MS);
+      if (!gapsAreFine) {
+        await waitFor("what was promised at the stream's reader", () => unread().length === 0, SETTLE_MS);
+        assert.deepEqual(reader.gaps, []);
+      }
       // What the route that comes and goes owes, too.
       if (!turned) {
         turn(true);
@@ -131,7 +140,6 @@ ${more}`;
       assert.deepEqual(identity.wrong, [], "J3");
       assert.equal(landing.unstable + second.unstable, 0, "J4: a repeat carries the webhook-id of the first");
       assert.equal(disorder(promised, landing), 0, "events of one key arrived in their order");
-      assert.deepEqual(reader.gaps, []);
       const seqs = reader.events.map(({ id }) => Number(id));
       assert.ok(
         seqs.every((seq, at) => at === 0 || seq > seqs[at - 1]!),
