@@ -141,7 +141,10 @@ test("the breaker opens after failures in a row, lets one probe through, closes 
   for (let n = 0; n < 20; n++) ledger.append(newEvent({ id: `e${n}` }));
   await waitFor("open", () => works.status()[0]?.breaker === "open");
   assert.equal(sink.messages.length, 5);
-  assert.deepEqual([ledger.sinkState("s").breaker?.failures, ledger.sinkState("s").breaker?.waitMs], [5, 400]);
+  assert.deepEqual(
+    [ledger.sinkState("s").breaker?.failures, ledger.sinkState("s").breaker?.waitMs],
+    [5, 400],
+  );
   await waitFor("a failed probe", () => sink.messages.length === 6);
   await waitFor("its longer wait", () => ledger.sinkState("s").breaker?.waitMs === 800);
   alive = true;
