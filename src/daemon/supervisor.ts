@@ -8,11 +8,17 @@
  *   reload RELOADING, MONOTONIC_USEC → READY, also of a reload that changed nothing
  *   stop   STOPPING, EXTEND_TIMEOUT_USEC: as long as `shutdown.timeout` may take
  */
+import type { Journal } from "../journal/journal.ts";
 import type { Clock, Logger } from "../ports.ts";
 import type { DaemonFace, ReloadResult } from "./face.ts";
 import { type NotifySocket, openNotifySocket } from "./notify-socket.ts";
 import { statusLine } from "./status-line.ts";
 import { startWatchdog } from "./watchdog.ts";
+
+/** What it looks at of a daemon that runs. */
+export interface Supervised extends Pick<DaemonFace, "readiness"> {
+  readonly journal: Pick<Journal, "ping">;
+}
 
 export interface SupervisorOptions {
   readonly env: NodeJS.ProcessEnv;
@@ -64,7 +70,7 @@ export class Supervisor {
     this.#leave = () => cancel();
   }
 
-  ready(daemon: Pick<DaemonFace, "journal" | "readiness">): void {
+  ready(daemon: Supervised): void {
     if (this.#socket === null) return;
     this.#leave();
     void this.#send({ READY: "1", STATUS: this.#newStatus(daemon) });
