@@ -96,7 +96,7 @@ export function missing(promised: ReadonlyMap<string, unknown>, { taken }: Landi
 
 /** How many events arrived for the first time behind a later one of their key, `seq` saying which is later. */
 export function disorder(
-  promised: ReadonlyMap<string, { readonly key: string; readonly seq: number }>,
+  promised: { get(id: string): { readonly key: string; readonly seq: number } | undefined },
   { taken }: Landing,
 ): number {
   const last = new Map<string, number>();

@@ -1,0 +1,131 @@
+/**
+ * J6: one sink is gone for good, beside one that lives, in a journal with a bound; five times as much comes in. Senders and
+ * the living sink don't notice, the dead one's oldest events expire, the disk holds, and the person is told.
+ */
+import assert from "node:assert/strict";
+import { readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { freePort, makeDaemon } from "../e2e/daemon.ts";
+import { scrapeMetrics } from "../metrics-text.ts";
+import { waitFor } from "../wait-for.ts";
+import { watchIdentity } from "./identity.ts";
+import { disorder, makeLanding, missing } from "./landing.ts";
+import { recordLedger } from "./ledger.ts";
+import { quantileBetween, startTraffic, tally } from "./traffic.ts";
+
+const MIB = 1024 * 1024;
+/** The journal's bound, in MiB; a smaller one, and fewer events a second, for a look on a slow or busy machine. */
+const BOUND = Number(process.env.LEAT_BOUND_MIB ?? 1024) * MIB;
+const PER_SECOND = Number(process.env.LEAT_PER_SECOND ?? 40);
+const BYTES = MIB / 2;
+/** So much with both alive that retention is at work in both halves that are compared. */
+const FULL = 1.1 * BOUND;
+const BEFORE = 1.6 * BOUND;
+const AFTER = 5 * BOUND;
+/** What docs/operating.md says that the folder takes beyond `retention.size`. */
+const SPARE_SHARE = 1 / 3;
+const FIXED = 256 * MIB;
+
+test(`a dead sink beside a live one in a journal of ${BOUND / MIB} MiB`, {
+  timeout: 1_200_000,
+}, async (t) => {
+  const live = await makeLanding();
+  const dying = await makeLanding(await freePort());
+  const daemon = await makeDaemon(`
+retention: { age: 7d, size: "${BOUND / MIB}MiB" }
+sources:
+  in: { type: webhook, path: /in, verify: { type: none }, id: headers.x-id }
+sinks:
+  live: { type: webhook, url: "${live.url}/" }
+  gone: { type: webhook, url: "${dying.url}/" }
+routes:
+  all: { from: in, to: [live, gone] }
+`);
+  t.after(async () => {
+    await daemon.close();
+    await Promise.all([live.close(), dying.close()]);
+  });
+  await daemon.start();
+  const watch = watchIdentity(daemon.admin, 10);
+  t.after(() => watch.stop());
+  const traffic = startTraffic({ url: `${daemon.url}/in`, perSecond: PER_SECOND, keys: 40, bytes: BYTES });
+  t.after(() => traffic.stop());
+  const came = (bytes: number) => () => traffic.promised.size * BYTES >= bytes;
+  const data = join(daemon.folder, "data");
+  let [mostDisk, mostMemory] = [0, 0];
+  const measure = async () => {
+    mostDisk = Math.max(mostDisk, folderBytes(data));
+    const { samples } = await scrapeMetrics(daemon.admin);
+    const memory = samples.find(({ name }) => name === "leat_resident_memory_bytes")?.value ?? 0;
+    mostMemory = Math.max(mostMemory, memory);
+    return samples;
+  };
+  const measuring = setInterval(() => void measure(), 1000);
+  t.after(() => clearInterval(measuring));
+
+  await waitFor("the journal to be full and retention at work", came(FULL), 200_000);
+  const begun = performance.now();
+  await waitFor("some time with both alive", came(BEFORE), 200_000);
+  const death = performance.now();
+  await dying.close();
+  await waitFor("five times its size", came(BEFORE + AFTER), 600_000);
+  const end = performance.now();
+  await traffic.stop();
+  const settled = (sink: string, outcome: string) =>
+    samples.find(
+      ({ name, labels }) =>
+        name === "leat_settled_total" && labels.sink === sink && labels.outcome === outcome,
+    )?.value ?? 0;
+  let samples = await measure();
+  await waitFor("the live sink to have all", async () => {
+    samples = await measure();
+    assert.equal(settled("live", "expired") + settled("live", "dead"), 0);
+    return missing(traffic.promised, live).length === 0;
+  });
+  const { degraded } = (await (await fetch(`${daemon.admin}/readyz`)).json()) as {
+    degraded: { part: string; reason: string }[];
+  };
+  const figures = await watch.stop();
+  const expired = settled("gone", "expired");
+  const p99 = (of: typeof traffic.answers, half: "before" | "after") =>
+    half === "before" ? quantileBetween(of, begun, death, 0.99) : quantileBetween(of, death, end, 0.99);
+  recordLedger(t, {
+    promised: traffic.promised.size,
+    "MiB taken": Math.round((traffic.promised.size * BYTES) / MIB),
+    refused: tally(traffic.refused),
+    "lost to the live sink": missing(traffic.promised, live).length,
+    expired,
+    dead: settled("gone", "dead"),
+    "accept p99 ms with both alive": p99(traffic.answers, "before"),
+    "accept p99 ms with one dead": p99(traffic.answers, "after"),
+    "live sink p99 ms with both alive": p99(live.arrivals, "before"),
+    "live sink p99 ms with one dead": p99(live.arrivals, "after"),
+    "most MiB on disk": Math.round(mostDisk / MIB),
+    "most MiB of memory": Math.round(mostMemory / MIB),
+    scrapes: figures.scrapes,
+  });
+  t.diagnostic(JSON.stringify(degraded));
+  t.diagnostic(daemon.output().slice(-3000));
+
+  assert.deepEqual([...traffic.refused], [], "every sender was told yes");
+  assert.equal(disorder(traffic.promised, live), 0);
+  assert.ok(expired * BYTES > 3 * BOUND, `only ${expired} expired`);
+  assert.ok(
+    mostDisk < BOUND * (1 + SPARE_SHARE) + FIXED,
+    `the folder grew to ${Math.round(mostDisk / MIB)} MiB`,
+  );
+  assert.ok(degraded.some(({ part, reason }) => part === "subscription all/gone" && /expired/.test(reason)));
+  assert.match(daemon.output(), /"subscription":"all\/gone".*"expired":\d+/);
+  assert.deepEqual(watch.wrong, []);
+});
+
+/** What the folder takes on disk. */
+function folderBytes(folder: string): number {
+  let bytes = 0;
+  for (const name of readdirSync(folder)) {
+    const { blocks } = statSync(join(folder, name), { throwIfNoEntry: false }) ?? { blocks: 0 };
+    bytes += blocks * 512;
+  }
+  return bytes;
+}
