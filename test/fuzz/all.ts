@@ -5,6 +5,7 @@ import { expressions } from "./expressions.ts";
 import { fields } from "./fields.ts";
 import { outbound } from "./outbound.ts";
 import type { Property } from "./property.ts";
+import { receivers } from "./receivers.ts";
 import { servedProperties } from "./served.ts";
 import { signatures } from "./signatures.ts";
 import { streams } from "./streams.ts";
@@ -17,5 +18,6 @@ export const properties: readonly Property[] = [
   ...bodies,
   ...streams,
   ...outbound,
+  ...receivers,
   ...servedProperties,
 ];

@@ -4,7 +4,6 @@
  * Of the answer the first bytes are kept. A longer one is read on for a little, so that the connection can be used
  * again, and past that the socket is destroyed rather than 10 MiB read.
  */
-import type { IncomingHttpHeaders } from "node:http";
 import type { Dispatcher } from "undici";
 import type { Reply, Report } from "../../component.ts";
 import { failureWord, isUnsendable, retryAfterMs } from "./failure.ts";
@@ -26,6 +25,9 @@ export interface ExchangeOptions {
   readonly signal: AbortSignal;
 }
 
+/** As undici gives them: one that comes several times is a list, whatever HTTP says of it. */
+type AnswerHeaders = Readonly<Record<string, string | string[] | undefined>>;
+
 export class Exchange implements Dispatcher.DispatchHandler {
   readonly report: Promise<Report>;
   readonly #resolve: (report: Report) => void;
@@ -35,7 +37,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   #done = false;
   #status = 0;
   #statusText = "";
-  #headers: IncomingHttpHeaders = {};
+  #headers: AnswerHeaders = {};
   readonly #chunks: Buffer[] = [];
   #complete = false;
   #kept = 0;
@@ -65,7 +67,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   onResponseStart(
     _controller: Dispatcher.DispatchController,
     statusCode: number,
-    headers: IncomingHttpHeaders,
+    headers: AnswerHeaders,
     statusMessage?: string,
   ): void {
     // 1xx are interim; the answer itself is still to come.
@@ -152,13 +154,13 @@ export class Exchange implements Dispatcher.DispatchHandler {
   }
 
   #reply(body: Buffer): Reply {
-    const contentType = this.#headers["content-type"] ?? null;
+    const contentType = textOf(this.#headers["content-type"]) ?? null;
     return { contentType, body, truncated: this.#read > REPLY_BYTES };
   }
 
   #refused(status: number, body: Buffer): Report {
-    const headers = this.#headers;
-    const wait = retryAfterMs(headers["retry-after"], headers.date, this.#options.now);
+    const { "retry-after": after, date } = this.#headers;
+    const wait = retryAfterMs(textOf(after), textOf(date), this.#options.now);
     return {
       result: "failed",
       error: "status",
@@ -176,4 +178,9 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#options.signal.removeEventListener("abort", this.#onAbort);
     this.#resolve(report);
   }
+}
+
+/** The first of those that come several times where HTTP knows only one. */
+function textOf(header: string | string[] | undefined): string | undefined {
+  return Array.isArray(header) ? header[0] : header;
 }

@@ -214,3 +214,15 @@ test("with reply, a 2xx answer is kept up to 64 KiB, and said to be cut beyond",
     assert.equal(answer, Math.min(size, 256));
   }
 });
+
+test("of a header that comes twice where HTTP knows one, the first counts", async (t) => {
+  const answer = (status: string) =>
+    `HTTP/1.1 ${status}\r\nContent-Type: text/a\r\nContent-Type: text/b\r\nRetry-After: 7\r\nRetry-After: 9\r\n` +
+    "Content-Length: 2\r\nConnection: close\r\n\r\nok";
+  const answering = (status: string) =>
+    rawReceiver(t, (socket) => socket.once("data", () => socket.end(answer(status))));
+  const delivered = await deliver(await webhook(t, { url: await answering("200 OK"), reply: true }));
+  assert.equal(delivered.result === "delivered" ? delivered.reply?.contentType : null, "text/a");
+  const { retryAfterMs } = failed(await deliver(await webhook(t, { url: await answering("503 Busy") })));
+  assert.equal(retryAfterMs, 7000);
+});
