@@ -1,6 +1,7 @@
 /**
  * The secrets that this process has been given, so that none is in what it writes: log lines, errors on the terminal, the
- * history of a delivery. Known by value, since a library's message may hold one anywhere. One set for the whole process, as its output is one.
+ * history of a delivery. Known by value, since a library's message may hold one anywhere. One set for the whole process,
+ * as its output is one.
  */
 
 /** Shorter ones would take whole words out of every line. */
