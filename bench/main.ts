@@ -1,45 +1,52 @@
 /**
- * `npm run bench [-- --rounds 5 --seconds 8 --json FILE]`: prints a table; with --json also writes it, with the date,
- * the machine and the command. Exits 1 when a row misses its bar.
+ * `npm run bench [-- --only NAME,… --json FILE …]`: prints a table of figures of Leat beside those of baselines from the
+ * same run; docs/bench.md explains them. Exits 1 when a row misses its bar.
  */
-import { writeFileSync } from "node:fs";
-import { cpus, release, totalmem } from "node:os";
 import { parseArgs } from "node:util";
-import { ingest } from "./ingest.ts";
-import type { Row } from "./row.ts";
-import { ensureWrk } from "./wrk.ts";
+import { isMeasurement, MEASUREMENTS, type MeasurementName } from "./measurements.ts";
+import { record } from "./record.ts";
+import { type Row, reaches } from "./row.ts";
+import { terminalTable } from "./table.ts";
+import { ensureWrk } from "./tools.ts";
 
 const { values } = parseArgs({
   options: {
-    rounds: { type: "string", default: "5" },
-    seconds: { type: "string", default: "8" },
+    only: { type: "string" },
     json: { type: "string" },
+    rounds: { type: "string", default: "7" },
+    seconds: { type: "string", default: "3" },
+    kept: { type: "string", default: "5000000" },
+    journal: { type: "string" },
+    waiting: { type: "string", default: "200000" },
   },
 });
 
+const all = Object.keys(MEASUREMENTS) as MeasurementName[];
+const names = (values.only?.split(",") ?? all).map((name) => {
+  if (isMeasurement(name)) return name;
+  throw new Error(`there is no measurement "${name}": ${all.join(", ")}`);
+});
+const options = {
+  rounds: Number(values.rounds),
+  seconds: Number(values.seconds),
+  kept: Number(values.kept),
+  journal: values.journal ?? null,
+  waiting: Number(values.waiting),
+};
+
 ensureWrk();
-const rows: Row[] = [await ingest(Number(values.rounds), Number(values.seconds))];
-
-for (const row of rows) {
-  console.log(
-    `${row.row}: ${row.leat.toFixed(0)} ${row.unit}, ${row.against}: ${row.baseline.toFixed(0)}; ` +
-      `ratio ${row.ratio.toFixed(3)} (at least ${row.bar})${row.ratio < row.bar ? "  MISSED" : ""}`,
-  );
-  for (const [name, value] of Object.entries(row.more)) console.log(`  ${name}: ${value.toFixed(2)}`);
+const date = new Date();
+const command = ["npm run bench", ...(process.argv.length > 2 ? ["--", ...process.argv.slice(2)] : [])].join(
+  " ",
+);
+const measured: { name: string; rows: Row[] }[] = [];
+for (const name of names) {
+  const start = performance.now();
+  measured.push({ name, rows: await MEASUREMENTS[name](options) });
+  console.error(`${name}: measured in ${((performance.now() - start) / 1000).toFixed(0)} s`);
+  // At once: what a long run has measured isn't lost when its end is.
+  if (values.json !== undefined) record(values.json, { date, command, measured }, all);
 }
-
-if (values.json !== undefined) {
-  const machine = {
-    processor: cpus()[0]?.model ?? "unknown",
-    cores: cpus().length,
-    memoryBytes: totalmem(),
-    kernel: release(),
-    node: process.version,
-  };
-  const command = `npm run bench -- --rounds ${values.rounds} --seconds ${values.seconds}`;
-  writeFileSync(
-    values.json,
-    `${JSON.stringify({ date: new Date().toISOString(), machine, command, rows }, null, 2)}\n`,
-  );
-}
-process.exitCode = rows.some((row) => row.ratio < row.bar) ? 1 : 0;
+const rows = measured.flatMap((one) => one.rows);
+console.log(terminalTable(rows));
+process.exitCode = rows.every(reaches) ? 0 : 1;

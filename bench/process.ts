@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import { createServer } from "node:net";
 
 /** Linux counts processor time in hundredths of a second wherever Node runs (USER_HZ). */
 const TICKS_PER_SECOND = 100;
@@ -13,11 +14,24 @@ export interface Server {
   stop(): Promise<void>;
 }
 
-/** Starts `node <args>` and waits until `url` answers anything at all. */
-export async function startServer(args: readonly string[], url: string, cwd: string): Promise<Server> {
-  const child = spawn(process.execPath, args, { cwd, stdio: ["ignore", "ignore", "inherit"] });
+export interface ServerStart {
+  readonly args: readonly string[];
+  /** The process is ready once this answers anything at all. */
+  readonly url: string;
+  readonly cwd: string;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly readyMs?: number;
+}
+
+/** Starts `node <args>` and waits until it answers. Rejects when it ends, or isn't there in `readyMs` (20 s). */
+export async function startServer({ args, url, cwd, env, readyMs }: ServerStart): Promise<Server> {
+  const child = spawn(process.execPath, args, {
+    cwd,
+    env: { ...process.env, ...env },
+    stdio: ["ignore", "ignore", "inherit"],
+  });
   try {
-    await answers(url, child);
+    await answers(url, child, readyMs ?? 20_000);
   } catch (error) {
     child.kill("SIGKILL");
     throw error;
@@ -38,8 +52,25 @@ export async function startServer(args: readonly string[], url: string, cwd: str
   };
 }
 
-async function answers(url: string, child: ChildProcess): Promise<void> {
-  const deadline = performance.now() + 20_000;
+/** Starts one of this folder's scripts with a free port as its first argument. */
+export async function startScript(script: string, cwd: string, ...args: string[]): Promise<Server> {
+  const port = await freePort();
+  const file = new URL(script, import.meta.url).pathname;
+  return startServer({ args: [file, String(port), ...args], url: `http://127.0.0.1:${port}`, cwd });
+}
+
+/** A port of the loopback that nobody has just now. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  server.close();
+  await once(server, "close");
+  return typeof address === "object" && address !== null ? address.port : 0;
+}
+
+async function answers(url: string, child: ChildProcess, readyMs: number): Promise<void> {
+  const deadline = performance.now() + readyMs;
   while (performance.now() < deadline) {
     if (child.exitCode !== null) throw new Error(`the server for ${url} ended with ${child.exitCode}`);
     try {

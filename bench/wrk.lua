@@ -20,6 +20,23 @@ function request()
   return wrk.format("POST", path, headers, body)
 end
 
+-- A rate: each request waits for the next place in a schedule, which goes on whatever an answer takes.
+local rate = tonumber(os.getenv("BENCH_RATE") or "0")
+if rate > 0 then
+  local ffi = require("ffi")
+  ffi.cdef("typedef struct { long s; long ns; } leat_time; int clock_gettime(int, leat_time *);")
+  local time = ffi.new("leat_time")
+  local due = 0
+  function delay()
+    ffi.C.clock_gettime(1, time)
+    local now = tonumber(time.s) * 1000 + tonumber(time.ns) / 1e6
+    -- Half a second late is lost: made up for in a burst, it would no longer be that rate.
+    if due < now - 500 then due = now end
+    due = due + 1000 / rate
+    return math.max(0, math.floor(due - now + 0.5))
+  end
+end
+
 function done(summary, latency)
   io.write(format("RESULT %d %d %d %d %d %d %d\n", summary.requests, summary.duration,
     summary.errors.status, summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout,

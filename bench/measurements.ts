@@ -1,0 +1,35 @@
+/** What the bench measures, by name. */
+import { catchUp } from "./catch-up.ts";
+import { endToEnd } from "./end-to-end.ts";
+import { growth } from "./growth.ts";
+import { ingest, ingestSlowDisk } from "./ingest.ts";
+import { latency } from "./latency.ts";
+import type { Row } from "./row.ts";
+
+export interface Options {
+  /** Pairs of turns. */
+  readonly rounds: number;
+  /** How long a turn is. */
+  readonly seconds: number;
+  /** Events that the grown journal keeps. */
+  readonly kept: number;
+  /** The folder of a grown journal from an earlier run, which is used as it is, or where to put it; null: none. */
+  readonly journal: string | null;
+  /** Events that wait for the sink that comes back. */
+  readonly waiting: number;
+}
+
+export const MEASUREMENTS = {
+  ingest,
+  "ingest-slow-disk": ingestSlowDisk,
+  "end-to-end": endToEnd,
+  latency,
+  growth,
+  "catch-up": catchUp,
+} satisfies Record<string, (options: Options) => Promise<Row[]>>;
+
+export type MeasurementName = keyof typeof MEASUREMENTS;
+
+export function isMeasurement(name: string): name is MeasurementName {
+  return Object.hasOwn(MEASUREMENTS, name);
+}
