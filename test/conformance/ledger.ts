@@ -442,6 +442,31 @@ export function ledgerConformance(engine: string, open: () => Promise<OpenedJour
       assert.equal(counts(found("invoices/billing")).delivered, 2);
     });
 
+    test("whose an event was a stream can tell as long as there is the event, whatever reloads came since", async () => {
+      const stream = (sources: string[]) =>
+        definition({
+          ...{ name: "browser", kind: "stream", order: "seq" },
+          routes: [{ route: "toast", sources, start: "now" }],
+        });
+      const subscription = await subscribe(stream(["stripe"]));
+      const seq = await append();
+      await subscription.settle(await one(subscription), {
+        outcome: "streamed",
+        attempt: null,
+        routes: [{ outcome: "delivered" }],
+      });
+      for (const other of ["github", "gitlab"]) {
+        await journal.ledger.reconcile([stream(["stripe", other])]);
+        await subscription.settle(await append().then(() => one(subscription)), {
+          outcome: "streamed",
+          attempt: null,
+          routes: [{ outcome: "delivered" }],
+        });
+      }
+      const { deliveries } = await subscription.reread(seq - 1, 0);
+      assert.deepEqual([deliveries[0]?.event.seq, deliveries[0]?.routes], [seq, ["toast"]]);
+    });
+
     test("a changed definition takes effect at one seq", async () => {
       const subscription = await subscribe(definition());
       const before = await append({ source: "github" });

@@ -17,13 +17,15 @@ export class Machine {
   readonly disk = new Disk();
   /** `streams.db`. */
   indexDisk = new Disk();
-  /** How often the wall clock was set, and when last (monotonic). */
+  /** How often the wall clock was set, and when last in this process (monotonic). */
   steps = 0;
   steppedAt = Number.NEGATIVE_INFINITY;
   /** What strikes the next process: at which call into the storage, and for how many. */
   nextFault: { readonly after: number; readonly kind: Fault; readonly times: number } | null = null;
   /** The storage of the process that is opening, or was opened last. */
   opening: FaultyStorage | null = null;
+  /** The streams' file has been lost once: what the journal hasn't got either is gone. */
+  indexLost = false;
   #offset = 0;
 
   constructor(seed: number) {
@@ -33,17 +35,24 @@ export class Machine {
 
   aim(storage: FaultyStorage): void {
     this.opening = storage;
+    this.steppedAt = Number.NEGATIVE_INFINITY;
     if (this.nextFault === null) return;
     const { after, kind, times } = this.nextFault;
     storage.failAfter(after, kind, times);
   }
 
   openIndex(): FaultyStorage {
-    return new FaultyStorage(this.indexDisk, this.chance);
+    const storage = new FaultyStorage(this.indexDisk, this.chance);
+    const { chance } = this;
+    if (this.nextFault !== null && chance.odds(0.3)) {
+      storage.failAfter(1 + chance.below(100), chance.odds(0.7) ? "full" : "io", 1 + chance.below(4));
+    }
+    return storage;
   }
 
   /** The streams' file is gone, or put aside. */
   loseIndex(): void {
+    this.indexLost = true;
     this.indexDisk.discard();
     this.indexDisk = new Disk();
   }

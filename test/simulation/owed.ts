@@ -8,6 +8,11 @@ import type { Counts, SubscriptionDefinition } from "../../src/journal/journal.t
 import type { SubscriptionDelta } from "../../src/journal/sqlite/group.ts";
 import type { Known, Truth } from "./truth.ts";
 
+/** So long after a step of the wall clock nothing is expired by age. */
+const GUARD_MS = 600_000;
+/** What was decided just before is committed by then. */
+const LATE_MS = 60_000;
+
 /**
  * - `open`: not tried in this life, or handed back.
  * - `out`: its receiver has it.
@@ -61,6 +66,8 @@ export class Owed {
   readonly replays = new Set<string>();
   /** What a person let go, whether or not it is on disk yet: up to here. */
   letGoThrough: Seq = 0;
+  /** The same in any life. */
+  everLetGoThrough: Seq = 0;
   readonly #truth: Truth;
   readonly #byKey = new Map<string, Seq[]>();
 
@@ -142,6 +149,15 @@ export class Owed {
     for (const route of this.routes.values()) end(route, at);
   }
 
+  /** A receiver that gives back has: its answer came with the settlement. */
+  #checkReply(event: Known): void {
+    if (event.source === "leat") return;
+    assert.ok(
+      answers(this.#truth.events.values(), event.seq),
+      `${this.name}: the answer to ${event.seq} is lost`,
+    );
+  }
+
   #renameRoute({ kind, routes }: SubscriptionDefinition): void {
     const [only] = this.routes.entries();
     const [feed] = routes;
@@ -165,7 +181,7 @@ export class Owed {
 
   // ------------------------------------------------------------------------------------------- what is said on disk
 
-  settled(delta: SubscriptionDelta): void {
+  settled(delta: SubscriptionDelta, now: number): void {
     for (const { seq, replay, route, error } of delta.dead) {
       const shown = `${this.name}: ${seq}/${replay} dead of ${error}`;
       assert.notEqual(error, "event_missing", `J6: ${shown}`);
@@ -175,9 +191,26 @@ export class Owed {
       this.dead.set(this.#letter(route, seq, replay), error);
     }
     for (const { from, to, reason } of delta.expired) {
+      if (reason === "age") this.#checkAge(from, to, now);
       for (let seq = from; seq <= to; seq++) {
         if (this.owes(seq)) (reason === "purged" ? this.purged : this.expired).add(seq);
       }
+    }
+  }
+
+  /** J6: what is expired by age is so old, and no step of the clock has made it so. */
+  #checkAge(from: Seq, to: Seq, now: number): void {
+    const { at, steady } = this.#truth.stepped();
+    const since = this.#truth.now - at;
+    assert.ok(
+      since < LATE_MS || since >= GUARD_MS,
+      `${this.name}: ${from} to ${to} expire ${since} ms after a step of the clock`,
+    );
+    for (let seq = from; seq <= to && steady; seq++) {
+      const event = this.#truth.events.get(seq);
+      if (event === undefined || !this.owes(seq)) continue;
+      const age = now - event.time;
+      assert.ok(age >= this.definition.backlog.ageMs, `${this.name}: ${seq} expires at ${age} ms`);
     }
   }
 
@@ -194,6 +227,7 @@ export class Owed {
   /** A person asks to let go all that it owes up to here; what is under way ends as it ends. */
   letsGo(through: Seq): void {
     this.letGoThrough = Math.max(this.letGoThrough, through);
+    this.everLetGoThrough = Math.max(this.everLetGoThrough, through);
   }
 
   /** A person removed the dead letters: keys that they kept go on. */
@@ -306,7 +340,10 @@ export class Owed {
         );
         if (said) died++;
         if (yes) mayDeliver++;
-        if (yes && !said && !gone && !filtered) mustDeliver++;
+        if (yes && !said && !gone && !filtered) {
+          mustDeliver++;
+          if (this.definition.sink === "billing") this.#checkReply(event);
+        }
       }
       assert.equal(dead, died, `J3: dead: ${shown}`);
       assert.ok(
@@ -321,6 +358,11 @@ export class Owed {
     const accepted = counts.reduce((sum, { replays }) => sum + replays.accepted, 0);
     assert.equal(accepted, this.replays.size, `replays of ${this.name}: ${[...this.replays]}`);
   }
+}
+
+function answers(events: Iterable<Known>, seq: Seq): boolean {
+  for (const { cause, source } of events) if (cause === seq && source === "billing") return true;
+  return false;
 }
 
 function end(route: Route, at: Seq): void {

@@ -45,6 +45,10 @@ export class Receivers {
     this.#clock = clock;
     this.#chance = chance;
     this.#steady = steady;
+    truth.sinkKept = (sink, state) => {
+      const now = clock.monotonic();
+      if (steady()) this.of(sink).kept(state, now, clock.wall() - now);
+    };
   }
 
   get waiting(): number {

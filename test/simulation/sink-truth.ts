@@ -18,9 +18,51 @@ export class SinkTruth {
   /** When attempts of late began; with the rate that held then. */
   #begun: number[] = [];
   #rate: SinkPolicy["rate"] = null;
+  /** How it has been, since it was last told to be so on disk; times are monotonic. */
+  #shown: {
+    readonly paused: boolean;
+    readonly openUntil: number | null;
+    readonly heldUntil: number | null;
+  }[] = [];
 
   constructor(name: string) {
     this.name = name;
+  }
+
+  /** J7: what is on disk of it is how it was at some time since it was last on disk. `offset`: of the wall clock. */
+  kept({ paused, hold, breaker }: SinkState, now: number, offset: number): void {
+    this.#note();
+    const fits = (shown: number | null, kept: number | null) => {
+      if (shown === null || kept === null) return shown === kept;
+      // A time that is over is written as the time at which it was written.
+      return Math.abs(shown - kept) <= 2 || (shown <= kept && kept <= now + 2);
+    };
+    const openUntil = breaker === null ? null : breaker.openUntil - offset;
+    const heldUntil = hold === null ? null : hold.until - offset;
+    const at = this.#shown.findIndex(
+      (shown) =>
+        shown.paused === (paused !== null) &&
+        fits(shown.openUntil, openUntil) &&
+        fits(shown.heldUntil, heldUntil),
+    );
+    const told = JSON.stringify({ paused, openUntil, heldUntil });
+    assert.ok(at !== -1, `J7: ${this.name} is ${told} on disk, and was ${JSON.stringify(this.#shown)}`);
+    this.#shown = this.#shown.slice(at);
+  }
+
+  /** A person pauses it. */
+  pauses(): void {
+    this.paused = true;
+    this.#note();
+  }
+
+  #note(): void {
+    const { paused } = this;
+    this.#shown.push({
+      paused,
+      openUntil: this.#waitMs === null ? null : this.#openUntil,
+      heldUntil: this.#heldUntil,
+    });
   }
 
   /** An attempt reaches the receiver. True: it is a probe. */
@@ -73,12 +115,14 @@ export class SinkTruth {
       const until = now + Math.min(report.retryAfterMs, retry.maxWaitMs);
       if (this.#heldUntil === null || until > this.#heldUntil) this.#heldUntil = until;
     } else if (probe) this.#heldUntil = null;
+    this.#note();
   }
 
   resumed(now: number): void {
     this.paused = false;
     this.#openUntil = now;
     if (this.#heldUntil !== null) this.#heldUntil = now;
+    this.#note();
   }
 
   /** No route names it any more: what was not on disk is forgotten. */
@@ -99,6 +143,8 @@ export class SinkTruth {
     this.#waitMs = breaker?.waitMs ?? null;
     if (breaker !== null) this.#openUntil = now + left(breaker.openUntil, breaker.waitMs);
     this.#heldUntil = hold === null ? null : now + left(hold.until, hold.ms);
+    this.#shown = [];
+    this.#note();
   }
 
   #open(waitMs: number, now: number): void {

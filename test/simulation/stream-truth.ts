@@ -22,11 +22,14 @@ export class StreamTruth {
   /** What may be handed out at a seq; more than one way, if a reload came between. */
   possible(seq: Seq): readonly Frame[][] {
     const { length } = this.#truth.configurations;
-    const known = this.#known.get(seq);
-    if (known?.configurations === length) return known.frames;
-    const frames = this.#possible(seq);
-    this.#known.set(seq, { configurations: length, frames });
-    return frames;
+    let known = this.#known.get(seq);
+    if (known?.configurations !== length) {
+      known = { configurations: length, frames: this.#possible(seq) };
+      this.#known.set(seq, known);
+    }
+    // What a person let go nobody gets.
+    const purged = seq <= (this.#truth.subscription(this.stream)?.everLetGoThrough ?? 0);
+    return purged ? [...known.frames, []] : known.frames;
   }
 
   /** The stream hands an event's frames to its readers. */

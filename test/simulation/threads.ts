@@ -80,7 +80,7 @@ export class InlineWriter {
     this.#underWay = { messages, commits: this.#commits() };
     const answer = groups.length > 0 ? this.host.commit(groups) : this.host.handle(message);
     if (this.#storage.crashed) return;
-    if (answer?.kind === "results") {
+    if (answer?.kind === "results" && answer.results.some(({ ok }) => ok)) {
       for (const [nth, { ok }] of answer.results.entries()) if (ok) this.committed(messages[nth]!);
       this.#underWay = null;
     } else this.tellLast();
@@ -89,8 +89,8 @@ export class InlineWriter {
   }
 
   /**
-   * What was being handled is on disk, if there was a commit. Groups have one for all: if that had failed, it would not
-   * have been by the end of the process.
+   * What was being handled is on disk, if there was a commit, whatever was said of it: the process died of it, or was told
+   * of an I/O error. Groups have one for all: if that had failed, it would not have been by the only fault.
    */
   tellLast(): void {
     const { messages, commits } = this.#underWay ?? { messages: [], commits: 0 };

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { definitionsOf } from "../../src/daemon/subscriptions.ts";
 import { LEAT_SOURCE, type Seq } from "../../src/event.ts";
-import type { SubscriptionDefinition } from "../../src/journal/journal.ts";
+import type { SinkState, SubscriptionDefinition } from "../../src/journal/journal.ts";
 import type { Command, Group } from "../../src/journal/sqlite/group.ts";
 import type { ToWriter } from "../../src/journal/sqlite/writer-messages.ts";
 import { type Configuration, type Content, type Expected, SOURCES } from "./configuration.ts";
@@ -21,6 +21,8 @@ export interface Known {
   readonly subject: string | null;
   readonly key: string | null;
   readonly body: string;
+  /** When it was accepted, by the wall clock. */
+  readonly time: number;
   readonly cause: Seq | null;
   /** Null where the body is no sender's. */
   readonly content: Content | null;
@@ -42,19 +44,24 @@ export class Truth {
   holding = 0;
   /** What sinks' states were when they were last on disk, as JSON. */
   readonly sinks = new Map<string, string>();
+  /** Told of each sink's state that is on disk. */
+  sinkKept: (sink: string, state: SinkState) => void = () => {};
   /** The first thing that was found to be otherwise. */
   broken: unknown = null;
   readonly #disk: Disk;
   readonly #now: () => number;
+  /** When the wall clock was set last in this life (monotonic); with `steady`: it never was. */
+  readonly stepped: () => { readonly at: number; readonly steady: boolean };
   readonly #named = new Map<string, Seq>();
   #ids = new Map<number, string>();
   #oldest: Seq;
   /** The configuration that a `reconcile` on its way came from. */
   readonly #asked = new Map<readonly SubscriptionDefinition[], Configuration>();
 
-  constructor(disk: Disk, now: () => number) {
+  constructor(disk: Disk, now: () => number, stepped: Truth["stepped"]) {
     this.#disk = disk;
     this.#now = now;
+    this.stepped = stepped;
     this.newest = Number(disk.all("SELECT seq FROM sqlite_sequence WHERE name = 'event'")[0]?.seq);
     this.#oldest = this.newest + 1;
   }
@@ -79,6 +86,10 @@ export class Truth {
   }
 
   // ---------------------------------------------------------------------------------------------- configurations
+
+  get now(): number {
+    return this.#now();
+  }
 
   /** A configuration is taken on: it may hold from now on, beside those that hold. */
   takesOn(configuration: Configuration): void {
@@ -142,6 +153,7 @@ export class Truth {
         subject: row.subject === null ? null : String(row.subject),
         key: row.key === null ? null : String(row.key),
         body,
+        time: Number(row.time),
         cause: row.cause === null ? null : Number(row.cause),
         content: source === LEAT_SOURCE ? null : (JSON.parse(body) as Content),
         committedAt: this.#now(),
@@ -157,13 +169,30 @@ export class Truth {
     }
   }
 
-  #settled({ deltas, sinks }: Group): void {
+  #settled({ deltas, sinks, now }: Group): void {
     for (const delta of deltas) {
       const owed = this.subscriptions.get(this.#ids.get(delta.subscription) ?? "");
       assert.ok(owed !== undefined, `a delta of an unknown subscription ${delta.subscription}`);
-      owed.settled(delta);
+      owed.settled(delta, now);
     }
-    for (const { sink, state } of sinks) this.sinks.set(sink, JSON.stringify(state));
+    for (const { sink, state } of sinks) {
+      this.sinks.set(sink, JSON.stringify(state));
+      this.sinkKept(sink, state);
+    }
+  }
+
+  /** Every death of a sender's event, or of a reply, has raised one event, in its own commit. */
+  checkDeaths(): void {
+    const raised = [...this.events.values()].filter(({ type }) => type === "leat.dead").length;
+    let died = 0;
+    for (const owed of this.subscriptions.values()) {
+      for (const [letter, error] of owed.dead) {
+        const seq = Number(letter.split("/").at(-2));
+        const source = this.events.get(this.original(seq))?.source;
+        if (error !== "crashed" && source !== LEAT_SOURCE) died++;
+      }
+    }
+    assert.equal(raised, died, `${raised} events tell of ${died} deaths`);
   }
 
   #replayed({ seq, subscription }: Extract<Command, { kind: "replay" }>): void {

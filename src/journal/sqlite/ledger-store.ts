@@ -228,7 +228,9 @@ class SqliteLedgerStore implements LedgerStore {
     const lowest = this.#storage
       .prepare("SELECT min(seq) AS seq FROM delivery WHERE subscription = ? AND replay = 0")
       .get(id)?.seq;
-    const settled = typeof lowest === "number" ? Math.min(cursor, lowest - 1) : cursor;
+    let settled = typeof lowest === "number" ? Math.min(cursor, lowest - 1) : cursor;
+    // A stream's index may have to be filled again: whose an event was is known as long as there is the event.
+    if (definition.kind === "stream") settled = Math.min(settled, this.#oldest(at) - 1);
     const routes = changedSpans(before, definition, at, startAt, settled);
     for (const { route } of routes) {
       if (before.some((old) => old.route === route)) continue;
@@ -262,9 +264,8 @@ class SqliteLedgerStore implements LedgerStore {
   /** The last seq before a start. */
   #startAt(start: RouteFeed["start"], at: Seq): Seq {
     if (start === "now") return at;
-    const oldest = this.#storage.prepare("SELECT seq FROM event ORDER BY seq LIMIT 1").get()?.seq;
-    if (typeof oldest !== "number") return at;
-    if (start === "beginning") return oldest - 1;
+    const oldest = this.#oldest(at);
+    if (start === "beginning" || oldest > at) return oldest - 1;
     const timeOf = this.#storage.prepare("SELECT time FROM event WHERE seq >= ? ORDER BY seq LIMIT 1");
     let low = oldest - 1;
     let high = at;
@@ -275,6 +276,12 @@ class SqliteLedgerStore implements LedgerStore {
       else high = middle - 1;
     }
     return low;
+  }
+
+  /** The lowest seq kept; `newest + 1` where none is. */
+  #oldest(newest: Seq): Seq {
+    const oldest = this.#storage.prepare("SELECT seq FROM event ORDER BY seq LIMIT 1").get()?.seq;
+    return typeof oldest === "number" ? oldest : newest + 1;
   }
 
   // ------------------------------------------------------------------------------------------------- replay and purge
