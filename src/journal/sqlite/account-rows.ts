@@ -1,9 +1,9 @@
 /** The rows of `account`: J3 on disk. Each statement moves columns; none reads them to work out another. */
 
 import type { Counts } from "../journal.ts";
-import type { RouteSpans } from "./feeds.ts";
 import type { AccountDelta } from "./group.ts";
 import type { Row, Statement, Storage } from "./storage.ts";
+import { feedsOf } from "./subscription-row.ts";
 
 /** One row; `inFlight` is memory's and missing here. */
 export interface AccountColumns {
@@ -107,11 +107,11 @@ export class AccountRows {
 
   #index(): Map<string, { id: number; route: string }[]> {
     const index = new Map<string, { id: number; route: string }[]>();
-    for (const { id, feeds } of this.#storage.prepare("SELECT id, feeds FROM subscription").all()) {
-      for (const { route, spans } of JSON.parse(String(feeds)) as RouteSpans[]) {
+    for (const row of this.#storage.prepare("SELECT id, feeds FROM subscription").all()) {
+      for (const { route, spans } of feedsOf(row)) {
         for (const source of spans.find(({ until }) => until === null)?.sources ?? []) {
           const accounts = index.get(source) ?? [];
-          accounts.push({ id: Number(id), route });
+          accounts.push({ id: Number(row.id), route });
           index.set(source, accounts);
         }
       }

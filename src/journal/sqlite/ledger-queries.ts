@@ -6,20 +6,20 @@ import type { Event, Seq } from "../../event.ts";
 import { LEAT_SOURCE, NO_HEADERS } from "../../event.ts";
 import type { AttemptRecord, DeadLetter, DeliveryHistory, Refusal } from "../journal.ts";
 import { damagedEvent, EVENT_COLUMNS, toEvent } from "./event-row.ts";
-import type { RouteSpans } from "./feeds.ts";
 import { SourceNames } from "./source-names.ts";
+import { statements } from "./statements.ts";
 import type { Row, SqlValue, Statement, Storage } from "./storage.ts";
+import { feedsOf } from "./subscription-row.ts";
 
 /** Events looked through for an id that only the event's row has. */
 const SCAN = 100_000;
 
 export class LedgerQueries {
-  readonly #storage: Storage;
   readonly #sources: SourceNames;
-  readonly #prepared = new Map<string, Statement>();
+  readonly #prepare: (sql: string) => Statement;
 
   constructor(storage: Storage) {
-    this.#storage = storage;
+    this.#prepare = statements(storage);
     this.#sources = new SourceNames(storage, { readOnly: true });
   }
 
@@ -151,14 +151,12 @@ export class LedgerQueries {
   }
 
   #all(sql: string, ...values: SqlValue[]): Row[] {
-    let statement = this.#prepared.get(sql);
-    if (statement === undefined) this.#prepared.set(sql, (statement = this.#storage.prepare(sql)));
-    return statement.all(...values);
+    return this.#prepare(sql).all(...values);
   }
 }
 
 function owes(subscription: Row, event: Event): boolean {
-  return (JSON.parse(String(subscription.feeds)) as RouteSpans[]).some(({ spans }) =>
+  return feedsOf(subscription).some(({ spans }) =>
     spans.some(
       ({ after, until, sources }) =>
         event.seq > after && (until === null || event.seq <= until) && sources.includes(event.source),

@@ -8,10 +8,12 @@ import type { ReconcileReport, RouteFeed, SubscriptionDefinition } from "../jour
 import { type AccountColumns, AccountRows } from "./account-rows.ts";
 import { type RouteSpans, withIndexed } from "./feeds.ts";
 import type { Command, DeadRow, DeliveryRow, SubscriptionDelta } from "./group.ts";
+import { DELETE_UNUSED_COPY } from "./kept.ts";
 import type { CreateLedgerStore, LedgerStore } from "./ledger-port.ts";
 import { changedSpans, endedSpans, newSpans, resumeAt } from "./reconcile.ts";
 import { REPLAY_TYPE, replayEvent } from "./replay-event.ts";
 import type { Row, Statement, Storage } from "./storage.ts";
+import { definitionOf, feedsOf } from "./subscription-row.ts";
 import { unknownEvent, unknownSubscription } from "./unknown.ts";
 
 /** Recorded so many times and never settled: dead, without another try. */
@@ -358,11 +360,7 @@ class SqliteLedgerStore implements LedgerStore {
       .prepare("SELECT seq, cause, holds FROM dead WHERE subscription = ?")
       .all(id);
     this.#storage.prepare("DELETE FROM dead WHERE subscription = ?").run(id);
-    const unkeep = this.#storage.prepare(
-      `DELETE FROM kept WHERE seq = ?1 AND NOT EXISTS (SELECT 1 FROM dead WHERE dead.seq = ?1)
-       AND NOT EXISTS (SELECT 1 FROM dead WHERE dead.cause = ?1)
-       AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.seq = ?1 AND replay > 0)`,
-    );
+    const unkeep = this.#storage.prepare(DELETE_UNUSED_COPY);
     for (const { seq, cause } of letters) {
       unkeep.run(seq!);
       if (cause !== null) unkeep.run(cause!);
@@ -395,14 +393,6 @@ class SqliteLedgerStore implements LedgerStore {
       ),
     };
   }
-}
-
-function feedsOf(row: Row): RouteSpans[] {
-  return JSON.parse(String(row.feeds)) as RouteSpans[];
-}
-
-function definitionOf(row: Row): SubscriptionDefinition {
-  return JSON.parse(String(row.definition)) as SubscriptionDefinition;
 }
 
 function deliveryRow(row: Row): DeliveryRow {

@@ -7,6 +7,7 @@ import type { Event, Seq } from "../../event.ts";
 import { damagedEvent, EVENT_COLUMNS, toEvent } from "./event-row.ts";
 import { EventPacker, type PackedEvents } from "./packed-events.ts";
 import { SourceNames } from "./source-names.ts";
+import { statements } from "./statements.ts";
 import type { Row, Statement, Storage } from "./storage.ts";
 
 /** A page ends after so many bytes. */
@@ -25,16 +26,15 @@ export interface PackedPage {
 }
 
 export class LogQueries {
-  readonly #storage: Storage;
   readonly #sources: SourceNames;
   readonly #page: Statement;
   readonly #one: Statement;
   readonly #kept: Statement;
   readonly #newest: Statement;
-  readonly #prepared = new Map<string, Statement>();
+  readonly #prepare: (sql: string) => Statement;
 
   constructor(storage: Storage) {
-    this.#storage = storage;
+    this.#prepare = statements(storage);
     this.#sources = new SourceNames(storage, { readOnly: true });
     this.#page = storage.prepare(`SELECT ${EVENT_COLUMNS} FROM event WHERE seq > ? ORDER BY seq LIMIT ?`);
     this.#one = storage.prepare(`SELECT ${EVENT_COLUMNS} FROM event WHERE seq = ?`);
@@ -166,12 +166,6 @@ export class LogQueries {
       else high = middle - 1;
     }
     return low;
-  }
-
-  #prepare(sql: string): Statement {
-    let statement = this.#prepared.get(sql);
-    if (statement === undefined) this.#prepared.set(sql, (statement = this.#storage.prepare(sql)));
-    return statement;
   }
 }
 

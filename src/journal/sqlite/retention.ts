@@ -10,6 +10,7 @@
  */
 import type { Seq } from "../../event.ts";
 import type { JournalTuning } from "../journal.ts";
+import { DELETE_UNUSED_COPY } from "./kept.ts";
 import type { Row, Statement } from "./storage.ts";
 import type { Writer } from "./writer.ts";
 
@@ -86,10 +87,7 @@ export class Retention {
       "DELETE FROM dead WHERE subscription = ? AND seq = ? AND replay = ? AND route = ?",
     );
     this.#keptUnused = storage.prepare(
-      `DELETE FROM kept WHERE seq = ?1 AND NOT EXISTS (SELECT 1 FROM dead WHERE dead.seq = ?1)
-       AND NOT EXISTS (SELECT 1 FROM dead WHERE dead.cause = ?1)
-       AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.seq = ?1 AND replay > 0)
-       RETURNING length(headers) + length(body) + length(id) AS size`,
+      `${DELETE_UNUSED_COPY} RETURNING length(headers) + length(body) + length(id) AS size`,
     );
     this.#keptBytes = storage.prepare(
       "SELECT sum(length(headers) + length(body) + length(id)) AS bytes FROM kept",

@@ -4,11 +4,12 @@
  * projection, and what it lost is told to readers as a `gap`, or written again by the composition (`places`).
  */
 import { Worker } from "node:worker_threads";
-import type { ChannelSelection, IndexedFrame, StreamFrame } from "../../component.ts";
+import type { ChannelSelection, IndexedFrame } from "../../component.ts";
 import { LeatError } from "../../errors.ts";
 import type { Seq } from "../../event.ts";
 import { type Clock, type Logger, systemClock } from "../../ports.ts";
 import type { StreamIndex, StreamPlace } from "../journal.ts";
+import { type Entry, type Frames, pack, sizeOf, unpack } from "./packed-frames.ts";
 import type {
   ProjectionsAnswer,
   ProjectionsData,
@@ -17,8 +18,6 @@ import type {
   ProjectionsResults,
 } from "./projections-thread.ts";
 import { lacking, moved, written } from "./stream-place.ts";
-import type { PackedPage } from "./stream-reads.ts";
-import type { PackedFrame, PackedWrite } from "./stream-rows.ts";
 
 /** A batch ends at so many entries or bytes of bodies: what one commit may hold up the reads behind it. */
 const BATCH_ENTRIES = 1000;
@@ -65,15 +64,6 @@ export async function openStreamIndex(options: StreamIndexOptions): Promise<Sqli
   await index.opened();
   return index;
 }
-
-interface Frames {
-  readonly stream: string;
-  readonly seq: Seq;
-  readonly frames: readonly StreamFrame[];
-}
-
-/** As `PackedWrite`, unpacked. */
-type Entry = Frames | Exclude<PackedWrite, { frames: unknown }>;
 
 interface Write {
   readonly entries: readonly Entry[];
@@ -376,37 +366,4 @@ function takeBatch(writes: readonly Write[]): Write[] {
     return full;
   });
   return writes.slice(0, end === -1 ? writes.length : end);
-}
-
-/** Bodies are often slices of larger buffers, which a message between threads would copy whole. */
-function pack(entries: readonly Entry[]): { entries: PackedWrite[]; bytes: Uint8Array } {
-  const bytes = new Uint8Array(sizeOf(entries));
-  let offset = 0;
-  const frame = ({ channel, type, id, time, body }: StreamFrame): PackedFrame => {
-    bytes.set(body, offset);
-    offset += body.byteLength;
-    return { channel, type, id, time, offset: offset - body.byteLength, length: body.byteLength };
-  };
-  const packed = entries.map((entry) =>
-    "move" in entry ? entry : { ...entry, frames: entry.frames.map(frame) },
-  );
-  return { entries: packed, bytes };
-}
-
-function sizeOf(entries: readonly Entry[]): number {
-  let size = 0;
-  for (const entry of entries) {
-    if (!("move" in entry)) for (const { body } of entry.frames) size += body.byteLength;
-  }
-  return size;
-}
-
-function unpack({ frames, bytes, through }: PackedPage): { frames: IndexedFrame[]; through: Seq } {
-  return {
-    frames: frames.map(({ offset, length, ...frame }) => ({
-      ...frame,
-      body: bytes.subarray(offset, offset + length),
-    })),
-    through,
-  };
 }

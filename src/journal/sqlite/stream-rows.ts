@@ -9,6 +9,7 @@ import type { ChannelSelection, StreamFrame } from "../../component.ts";
 import { LeatError } from "../../errors.ts";
 import type { Seq } from "../../event.ts";
 import type { StreamPlace } from "../journal.ts";
+import { statements } from "./statements.ts";
 import type { Statement, Storage } from "./storage.ts";
 import { lacking, moved, type PlaceMove, written } from "./stream-place.ts";
 import { type PackedPage, StreamReads } from "./stream-reads.ts";
@@ -75,7 +76,7 @@ interface Stream {
 export class StreamRows {
   readonly #storage: Storage;
   readonly #streams = new Map<string, Stream>();
-  readonly #prepared = new Map<string, Statement>();
+  readonly #prepare: (sql: string) => Statement;
   readonly #reads: StreamReads;
 
   /** Makes the tables in an empty file. LeatError `damaged` when the file was written by another version. */
@@ -89,7 +90,8 @@ export class StreamRows {
     } else if (version !== VERSION) {
       throw new LeatError("damaged", "stream_index_version", `streams.db is of version ${version}`);
     }
-    this.#reads = new StreamReads((sql) => this.#prepare(sql));
+    this.#prepare = statements(storage);
+    this.#reads = new StreamReads(this.#prepare);
     for (const row of storage.prepare("SELECT * FROM stream").all()) {
       const { missing_after: after, missing_through: through } = row;
       const missing = after === null ? null : { after: Number(after), through: Number(through) };
@@ -261,11 +263,5 @@ export class StreamRows {
       this.#storage.rollback();
       throw error;
     }
-  }
-
-  #prepare(sql: string): Statement {
-    let statement = this.#prepared.get(sql);
-    if (!statement) this.#prepared.set(sql, (statement = this.#storage.prepare(sql)));
-    return statement;
   }
 }
