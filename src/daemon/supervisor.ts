@@ -11,7 +11,7 @@
 import type { Journal } from "../journal/journal.ts";
 import type { Clock, Logger } from "../ports.ts";
 import type { DaemonFace, ReloadResult } from "./face.ts";
-import { type NotifySocket, openNotifySocket } from "./notify-socket.ts";
+import { type Message, type NotifySocket, openNotifySocket } from "./notify-socket.ts";
 import { statusLine } from "./status-line.ts";
 import { startWatchdog } from "./watchdog.ts";
 
@@ -34,7 +34,7 @@ const LONGEST_START_MS = 3_600_000;
 /** Between the daemon's own end of a shutdown that hangs and the manager's. */
 const STOP_SPARE_MS = 10_000;
 /** How often the status is looked at where no watchdog sets the pace. */
-const STATUS_WITHIN_MS = 60_000;
+const STATUS_MS = 20_000;
 
 export class Supervisor {
   readonly #socket: NotifySocket | null;
@@ -74,20 +74,18 @@ export class Supervisor {
     if (this.#socket === null) return;
     this.#leave();
     void this.#send({ READY: "1", STATUS: this.#newStatus(daemon) });
-    this.#leave = startWatchdog({
-      journal: daemon.journal,
-      clock: this.#clock,
-      log: this.#log,
-      withinMs: this.#watchdogMs ?? STATUS_WITHIN_MS,
-      works: async () => {
-        const before = this.#status;
-        const status = this.#newStatus(daemon);
-        await this.#send({
-          ...(this.#watchdogMs === null ? {} : { WATCHDOG: "1" }),
-          ...(status === before ? {} : { STATUS: status }),
-        });
-      },
-    });
+    const withinMs = this.#watchdogMs;
+    const sign: Message = withinMs === null ? {} : { WATCHDOG: "1" };
+    const works = (): Promise<void> => {
+      const before = this.#status;
+      const status = this.#newStatus(daemon);
+      return this.#send({ ...sign, ...(status === before ? {} : { STATUS: status }) });
+    };
+    const { journal } = daemon;
+    this.#leave =
+      withinMs === null
+        ? this.#repeat(works)
+        : startWatchdog({ journal, clock: this.#clock, log: this.#log, withinMs, works });
   }
 
   /** Tells of a reload around it. */
@@ -118,12 +116,22 @@ export class Supervisor {
     });
   }
 
+  /** Where no watchdog sets the pace. */
+  #repeat(work: () => Promise<void>): () => void {
+    let cancel = () => {};
+    const next = (): void => {
+      cancel = this.#clock.after(STATUS_MS, () => void work().then(next));
+    };
+    next();
+    return () => cancel();
+  }
+
   #newStatus(daemon: Pick<DaemonFace, "readiness">): string {
     this.#status = statusLine(daemon.readiness()) + this.#refused;
     return this.#status;
   }
 
-  async #send(message: Readonly<Record<string, string>>): Promise<void> {
+  async #send(message: Message): Promise<void> {
     if (this.#socket === null || Object.keys(message).length === 0) return;
     await this.#socket.send(message);
   }

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import type { Readiness, ReloadResult } from "../../src/daemon/face.ts";
 import { Supervisor } from "../../src/daemon/supervisor.ts";
-import { keptLog } from "../http/log.ts";
+import { keptLog, type LogLine } from "../http/log.ts";
 import { SimulatedClock } from "../journal/simulation/simulated-clock.ts";
 import { waitFor } from "../wait-for.ts";
 import { type ListeningManager, startListeningManager } from "./listening-manager.ts";
@@ -16,19 +16,21 @@ interface Told {
   readonly supervisor: Supervisor;
   readonly manager: ListeningManager;
   readonly clock: SimulatedClock;
+  readonly lines: readonly LogLine[];
 }
 
 async function supervised(t: TestContext, env: Record<string, string> = {}): Promise<Told> {
   const manager = await startListeningManager();
   t.after(() => manager.close());
   const clock = new SimulatedClock();
+  const { log, lines } = keptLog();
   const supervisor = new Supervisor({
     env: { NOTIFY_SOCKET: manager.socket, PATH: process.env.PATH, ...env },
     pid: process.pid,
     clock,
-    log: keptLog().log,
+    log,
   });
-  return { supervisor, manager, clock };
+  return { supervisor, manager, clock, lines };
 }
 
 const told = (manager: ListeningManager, count: number) =>
@@ -93,4 +95,22 @@ test("while one reload waits for another it isn't ready, and once it stops it is
     manager.told.slice(3).map((message) => Object.keys(message)[0]),
     ["RELOADING", "STOPPING"],
   );
+});
+
+test("where nobody asked for signs of life the status is told when it changes, and a writer that hangs is not its affair", async (t) => {
+  const { supervisor, manager, clock, lines } = await supervised(t);
+  let readiness = RUNNING;
+  supervisor.ready({
+    journal: { ping: () => Promise.reject(new Error("silent")) },
+    readiness: () => readiness,
+  });
+  await told(manager, 1);
+  for (const status of ["Running, degraded: sink a: x", "Running"]) {
+    readiness = { ...RUNNING, degraded: status === "Running" ? [] : [{ part: "sink a", reason: "x" }] };
+    await waitFor(status, () => {
+      clock.pass(MINUTE / 3);
+      return manager.last("STATUS") === status;
+    });
+  }
+  assert.deepEqual(lines, []);
 });

@@ -13,7 +13,7 @@ import { ROOT, UNIT } from "../deploy/unit-file.ts";
 import { recordLedger } from "./ledger.ts";
 
 const YAML = `journal: { watermark: { share: 0%, size: 0B } }
-shutdown: { delay: 100ms, timeout: 10s }
+shutdown: { delay: 3s, timeout: 10s }
 sources: { in: { type: webhook, path: /in, verify: { type: none } } }
 sinks: { out: { type: webhook, url: "http://127.0.0.1:9/" } }
 routes: { all: { from: in, to: out } }
@@ -37,9 +37,9 @@ tell user $(stat -c %U /proc/$pid); tell folder $(stat -c %a:%U /var/lib/leat /v
 tell capabilities $(grep CapBnd /proc/$pid/status | cut -f2); tell seccomp $(grep Seccomp: /proc/$pid/status | cut -f2)
 tell post.code $(post)
 
-systemctl reload leat; tell reload.code $?; until_is ActiveState active; tell reload.state $(show ActiveState)
+systemctl reload leat; tell reload.code $?; until_is ActiveState active
 cp /etc/leat/leat.yaml /good.yaml; echo 'sinkz: {}' >> /etc/leat/leat.yaml
-systemctl reload leat; tell reload_bad.code $?; tell reload_bad.state $(show ActiveState); tell reload_bad.pid $([ $pid = $(show MainPID) ] && echo same)
+systemctl reload leat; tell reload_bad.code $?; until_is ActiveState active; tell reload_bad.pid $([ $pid = $(show MainPID) ] && echo same)
 kill -HUP $pid
 for n in $(seq 100); do show StatusText | grep -q 'changed nothing' && break; sleep 0.1; done
 tell reload_bad.status "$(show StatusText)"
@@ -83,10 +83,10 @@ test("systemd starts, reloads, watches and restarts Leat, and leaves it where a 
   execFileSync("npm", ["install", "--silent", "--prefix", opt, archive], { stdio: "ignore", cwd: packed });
   cpSync(UNIT, join(machine.root, "etc/systemd/system/leat.service"));
   cpSync(join(ROOT, "deploy/systemd/leat.sysusers.conf"), join(machine.root, "usr/lib/sysusers.d/leat.conf"));
-  // Only what makes it quick.
+  // What makes it quick; and a time to stop that is too short, were systemd not told of shutdown.timeout.
   write(
     join(machine.root, "etc/systemd/system/leat.service.d/quick.conf"),
-    "[Service]\nWatchdogSec=8\nRestartSec=200ms\n",
+    "[Service]\nWatchdogSec=8\nRestartSec=200ms\nTimeoutStopSec=1\n",
   );
   write(join(machine.root, "etc/leat/leat.yaml"), YAML);
 
@@ -116,9 +116,7 @@ test("systemd starts, reloads, watches and restarts Leat, and leaves it where a 
       seccomp: "2",
       "post.code": "200",
       "reload.code": "0",
-      "reload.state": "active",
       "reload_bad.code": "1",
-      "reload_bad.state": "active",
       "reload_bad.pid": "same",
       "reload_bad.status": "",
       "misconfigured.exit": "2",
