@@ -51,7 +51,12 @@ routes:
   t.after(() => watch.stop());
   const traffic = startTraffic({ url: `${daemon.url}/in`, perSecond: PER_SECOND, keys: 40, bytes: BYTES });
   t.after(() => traffic.stop());
-  const came = (bytes: number) => () => traffic.promised.size * BYTES >= bytes;
+  /** Until so much has come since the start. */
+  const came = (bytes: number) => {
+    const due = (bytes / (BYTES * PER_SECOND)) * 1000;
+    const condition = () => traffic.promised.size * BYTES >= bytes;
+    return waitFor(`${Math.round(bytes / MIB)} MiB to come in`, condition, due * 2 + 30_000);
+  };
   const data = join(daemon.folder, "data");
   let [mostDisk, mostMemory] = [0, 0];
   const measure = async () => {
@@ -64,12 +69,12 @@ routes:
   const measuring = setInterval(() => void measure(), 1000);
   t.after(() => clearInterval(measuring));
 
-  await waitFor("the journal to be full and retention at work", came(FULL), 200_000);
+  await came(FULL);
   const begun = performance.now();
-  await waitFor("some time with both alive", came(BEFORE), 200_000);
+  await came(BEFORE);
   const death = performance.now();
   await dying.close();
-  await waitFor("five times its size", came(BEFORE + AFTER), 600_000);
+  await came(BEFORE + AFTER);
   const end = performance.now();
   await traffic.stop();
   const settled = (sink: string, outcome: string) =>
