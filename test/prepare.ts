@@ -7,6 +7,7 @@ import { accessSync, constants, readFileSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { CHROMIUM } from "./chromium.ts";
 import { TOOLS } from "./deploy/tools.ts";
+import { libfaketime } from "./faults/faketime.ts";
 
 function present(program: string): boolean {
   const folders = program.startsWith("/") ? [""] : (process.env.PATH ?? "").split(delimiter);
@@ -26,6 +27,7 @@ const DEBIAN: readonly { readonly name: string; readonly there: boolean; readonl
   { name: "chromium", there: present(CHROMIUM), hint: "or set LEAT_CHROMIUM" },
   { name: "systemd", there: present("systemd-notify") && present("systemd-analyze") },
   { name: "systemd-container", there: present("systemd-nspawn") },
+  { name: "libfaketime", there: libfaketime() !== undefined },
   { name: "perl", there: present("perl") },
   { name: "python3-venv", there: succeeds("python3", ["-c", "import ensurepip, venv"]) },
 ];

@@ -2,9 +2,11 @@
 import { globSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { install } from "../install.ts";
 
-const LIBRARY = "/usr/lib/*/faketime/libfaketimeMT.so.1";
+/** Where the library is; undefined where it isn't installed. */
+export function libfaketime(): string | undefined {
+  return globSync("/usr/lib/*/faketime/libfaketimeMT.so.1")[0];
+}
 
 export interface FakeTime {
   /** For the daemon's process. */
@@ -17,7 +19,9 @@ export interface FakeTime {
 }
 
 export function makeFakeTime(): FakeTime {
-  install("libfaketime", () => globSync(LIBRARY).length > 0);
+  const library = libfaketime();
+  if (library === undefined)
+    throw new Error("The clock's runs need libfaketime: `apt-get install libfaketime`.");
   const folder = mkdtempSync(join(tmpdir(), "leat-faketime-"));
   const file = join(folder, "offset");
   let offset = 0;
@@ -30,7 +34,7 @@ export function makeFakeTime(): FakeTime {
   step(0);
   return {
     env: {
-      LD_PRELOAD: String(globSync(LIBRARY)[0]),
+      LD_PRELOAD: library,
       FAKETIME_TIMESTAMP_FILE: file,
       FAKETIME_CACHE_DURATION: "1",
       FAKETIME_DONT_FAKE_MONOTONIC: "1",
