@@ -103,6 +103,34 @@ for (const when of ["between two runs", "while it is open"]) {
   });
 }
 
+test("a frame that isn't as it was written is given to nobody: the file is set aside", async () => {
+  for (const change of [
+    "body = x'00'",
+    "channel = 'b'",
+    "type = 'u'",
+    "id = 'other'",
+    "time = time + 1",
+    "seq = 3",
+  ]) {
+    const file = newFile();
+    let index = await openStreamIndex({ file, log: quietLog() });
+    await index.write([1, 2].map((seq) => ({ stream: "s", seq, frames: [frame("a", "v")] })));
+    await index.close();
+    const { DatabaseSync } = await import("node:sqlite");
+    const database = new DatabaseSync(file);
+    database.exec(`UPDATE frame SET ${change} WHERE seq = 2`);
+    database.close();
+    index = await openStreamIndex({ file, log: quietLog() });
+    await index.write([{ stream: "s", seq: 3, frames: [] }]);
+    const anyone = { exact: [], patterns: ["*"] };
+    const { frames } = await index.read("s", 0, anyone, 10);
+    assert.deepEqual(frames, [], change);
+    assert.ok(existsSync(`${file}.damaged`), change);
+    assert.deepEqual(index.places().get("s")?.missing, { after: 0, through: 3 });
+    await index.close();
+  }
+});
+
 test("a file of another version is set aside", async () => {
   const file = newFile();
   const { DatabaseSync } = await import("node:sqlite");

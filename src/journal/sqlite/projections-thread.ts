@@ -6,6 +6,7 @@
 import { renameSync, rmSync } from "node:fs";
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import type { ChannelSelection } from "../../component.ts";
+import { LeatError } from "../../errors.ts";
 import type { Seq } from "../../event.ts";
 import type { StreamPlace } from "../journal.ts";
 import { openStorage, type Storage, storageFailure } from "./storage.ts";
@@ -119,7 +120,7 @@ export class Projections {
     const message = error instanceof Error ? error.message : String(error);
     const failure = storageFailure(error);
     if (failure === "full") return { failure: "full", message };
-    if (failure === null && !isVersion(error)) return { failure: "internal", message };
+    if (failure === null && !isUseless(error)) return { failure: "internal", message };
     try {
       this.#setAside();
       return { failure: "reset", message, places: this.#places };
@@ -158,8 +159,9 @@ export class Projections {
   }
 }
 
-function isVersion(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "stream_index_version";
+/** The file is of another version, or a frame in it is not as it was written. */
+function isUseless(error: unknown): boolean {
+  return error instanceof LeatError && error.kind === "damaged";
 }
 
 function fileOf({ file }: ProjectionsData): ProjectionsFile {

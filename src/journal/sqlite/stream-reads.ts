@@ -1,5 +1,7 @@
 /** Reading `streams.db` in pages: by channel, or by pattern, whole events only, and never past what is missing. */
-import type { ChannelSelection } from "../../component.ts";
+import { crc32 } from "node:zlib";
+import type { ChannelSelection, StreamFrame } from "../../component.ts";
+import { LeatError } from "../../errors.ts";
 import type { Seq } from "../../event.ts";
 import { compilePattern } from "../../pattern.ts";
 import type { StreamPlace } from "../journal.ts";
@@ -110,8 +112,8 @@ export class StreamReads {
 
   /** Loads whole seqs until `limit` frames or the page's bytes are reached; at least one. */
   #load(found: Found, limit: number): PackedPage {
-    const select = this.#prepare("SELECT channel, type, id, time, body FROM frame WHERE rowid = ?");
-    const rows: { seq: Seq; row: Row; body: Uint8Array }[] = [];
+    const select = this.#prepare("SELECT seq, channel, type, id, time, crc, body FROM frame WHERE rowid = ?");
+    const rows: Content[] = [];
     let bytes = 0;
     let { through } = found;
     for (const [at, { seq, row }] of found.keys.entries()) {
@@ -121,11 +123,9 @@ export class StreamReads {
         through = previous;
         break;
       }
-      const content = select.get(row);
-      if (!content) continue;
-      const body = content.body as Uint8Array;
-      rows.push({ seq, row: content, body });
-      bytes += body.byteLength;
+      const content = contentOf(select.get(row), seq);
+      rows.push(content);
+      bytes += content.body.byteLength;
     }
     return { ...pack(rows, bytes), through };
   }
@@ -142,23 +142,33 @@ function framesOf(keys: readonly Key[], from: number): number {
   return to - from;
 }
 
-function pack(
-  rows: readonly { seq: Seq; row: Row; body: Uint8Array }[],
-  size: number,
-): Omit<PackedPage, "through"> {
+type Content = StreamFrame & { readonly seq: Seq };
+
+/** CRC-32 over a frame, so that a flipped bit is found before a reader gets it. */
+export function frameCrc({ seq, channel, type, id, time, body }: Content): number {
+  return crc32(`${seq} ${time}\0${channel}\0${type}\0${id}`, crc32(body));
+}
+
+/** Throws for a row that is not as it was written, or not there though an index has it. */
+function contentOf(row: Row | undefined, seq: Seq): Content {
+  const content: Content = {
+    seq: Number(row?.seq),
+    channel: String(row?.channel),
+    type: String(row?.type),
+    id: String(row?.id),
+    time: Number(row?.time),
+    body: row?.body instanceof Uint8Array ? row.body : new Uint8Array(0),
+  };
+  if (content.seq === seq && frameCrc(content) === row?.crc) return content;
+  throw new LeatError("damaged", "stream_index_damaged", `streams.db: a frame of ${seq} is damaged`);
+}
+
+function pack(contents: readonly Content[], size: number): Omit<PackedPage, "through"> {
   const bytes = new Uint8Array(size);
   let offset = 0;
-  const frames = rows.map(({ seq, row, body }) => {
+  const frames = contents.map(({ body, ...rest }) => {
     bytes.set(body, offset);
-    const frame = {
-      seq,
-      channel: String(row.channel),
-      type: String(row.type),
-      id: String(row.id),
-      time: Number(row.time),
-      offset,
-      length: body.byteLength,
-    };
+    const frame = { ...rest, offset, length: body.byteLength };
     offset += body.byteLength;
     return frame;
   });

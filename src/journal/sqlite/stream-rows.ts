@@ -12,7 +12,7 @@ import type { StreamPlace } from "../journal.ts";
 import { statements } from "./statements.ts";
 import type { Statement, Storage } from "./storage.ts";
 import { lacking, moved, type PlaceMove, written } from "./stream-place.ts";
-import { type PackedPage, StreamReads } from "./stream-reads.ts";
+import { frameCrc, type PackedPage, StreamReads } from "./stream-reads.ts";
 
 /** A frame whose body lies in a buffer shared by all frames of one message between threads. */
 export interface PackedFrame extends Omit<StreamFrame, "body"> {
@@ -32,7 +32,7 @@ export type PackedWrite =
   | PlaceMove
   | { readonly stream: string; readonly move: "rename"; readonly to: string };
 
-const VERSION = 2;
+const VERSION = 3;
 
 const SCHEMA = `
   CREATE TABLE stream (
@@ -52,6 +52,7 @@ const SCHEMA = `
     type TEXT NOT NULL,
     id TEXT NOT NULL,
     time INTEGER NOT NULL,     -- when the event was accepted, wall clock, ms
+    crc INTEGER NOT NULL,      -- of all that a reader gets of it (frameCrc)
     body BLOB NOT NULL
   ) STRICT;
   CREATE UNIQUE INDEX frame_seq ON frame (stream, seq, n);
@@ -139,10 +140,12 @@ export class StreamRows {
     const { newest } = known?.place ?? { newest: seq - 1 };
     if (seq <= newest) this.#prepare("DELETE FROM frame WHERE stream = ? AND seq = ?").run(stream.id, seq);
     const insert = this.#prepare(
-      "INSERT INTO frame (stream, seq, n, channel, type, id, time, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+      "INSERT INTO frame (stream, seq, n, channel, type, id, time, crc, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     );
     for (const [n, { channel, type, id, time, offset, length }] of frames.entries()) {
-      insert.run(stream.id, seq, n, channel, type, id, time, bytes.subarray(offset, offset + length));
+      const body = bytes.subarray(offset, offset + length);
+      const crc = frameCrc({ seq, channel, type, id, time, body });
+      insert.run(stream.id, seq, n, channel, type, id, time, crc, body);
       this.#mark(stream, seq, time, seq > newest);
     }
   }
