@@ -50,6 +50,9 @@ export const MAX_HOPS = 8;
 /** The built-in source: what Leat itself has to say (dead letters, breakers, refusals). */
 export const LEAT_SOURCE = "leat";
 
+/** The type of an event of `leat` that stands for another in a stream (journal/sqlite/replay-event.ts). No route has it. */
+export const REPLAY_TYPE = "leat.replay";
+
 export const NO_HEADERS: PackedHeaders = new Uint8Array(0);
 
 /** Packs `[name, value]` pairs; a string value is taken as latin1, as Node's HTTP parser hands it out. */

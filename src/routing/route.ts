@@ -74,6 +74,7 @@ class RouteToTarget implements CompiledTarget {
 
   prepare(event: Event, cause: Event | null): Awaitable<Prepared> {
     if (!this.#from.has(event.source)) return FILTERED.source;
+    if (event.type === REPLAY_TYPE && event.source === LEAT_SOURCE) return FILTERED.match;
     const view = this.#view(event, cause);
     if (this.#matches !== null && !this.#matches(view)) return FILTERED.match;
     return mend(() => this.#select(event, view), dead);

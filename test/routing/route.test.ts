@@ -38,6 +38,13 @@ async function prepare(
 const text = (prepared: Prepared) =>
   prepared.result === "message" ? Buffer.from(prepared.body).toString() : JSON.stringify(prepared);
 
+test("a replay into a stream, which is an event of leat, is matched by no route", async () => {
+  const from = { from: ["leat"] };
+  const replay = event({ source: "leat", type: "leat.replay" });
+  assert.deepEqual(await prepare(from, {}, replay), { result: "filtered", reason: "match" });
+  assert.equal((await prepare(from, {}, event({ source: "leat", type: "leat.dead" }))).result, "message");
+});
+
 test("without a transform the bytes and their content type pass untouched", async () => {
   const one = event({ bytes: new Uint8Array([0, 255, 1]), contentType: "Application/X-Thing; a=b" });
   const prepared = await prepare({}, {}, one);

@@ -3,7 +3,7 @@
  * events, what is owed of them and what was settled are one commit.
  */
 import { isDeepStrictEqual } from "node:util";
-import type { NewEvent, Seq } from "../../event.ts";
+import { type NewEvent, REPLAY_TYPE, type Seq } from "../../event.ts";
 import type { ReconcileReport, RouteFeed, SubscriptionDefinition } from "../journal.ts";
 import { type AccountColumns, AccountRows } from "./account-rows.ts";
 import { type RouteSpans, withIndexed } from "./feeds.ts";
@@ -11,7 +11,7 @@ import type { Command, DeadRow, DeliveryRow, SubscriptionDelta } from "./group.t
 import { DELETE_UNUSED_COPY } from "./kept.ts";
 import type { CreateLedgerStore, LedgerStore } from "./ledger-port.ts";
 import { changedSpans, endedSpans, newSpans, resumeAt } from "./reconcile.ts";
-import { REPLAY_TYPE, replayEvent } from "./replay-event.ts";
+import { replayEvent } from "./replay-event.ts";
 import type { Row, Statement, Storage } from "./storage.ts";
 import { definitionOf, feedsOf } from "./subscription-row.ts";
 import { unknownEvent, unknownSubscription } from "./unknown.ts";

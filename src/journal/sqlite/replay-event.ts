@@ -3,9 +3,7 @@
  * It is matched by no route; the stream that it names hands out the event that it stands for, at the new seq.
  */
 import { v7 as uuidv7 } from "uuid";
-import { type Event, LEAT_SOURCE, type NewEvent, NO_HEADERS, type Seq } from "../../event.ts";
-
-export const REPLAY_TYPE = "leat.replay";
+import { type Event, LEAT_SOURCE, type NewEvent, NO_HEADERS, REPLAY_TYPE, type Seq } from "../../event.ts";
 
 export interface StreamReplay {
   readonly seq: Seq;
