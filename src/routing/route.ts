@@ -1,6 +1,6 @@
 /** A route to one of its sinks: what becomes of an event on it, decided without I/O. */
 import { LeatError } from "../errors.ts";
-import type { Event } from "../event.ts";
+import { type Event, LEAT_SOURCE, REPLAY_TYPE } from "../event.ts";
 import type { Decode, RoutePlan, TargetPlan } from "../plan.ts";
 import type { FilterReason, Prepare, Prepared } from "../prepared.ts";
 import { compileExpression, type Expression } from "./expression.ts";
