@@ -2,6 +2,7 @@
  * A configuration by chance, and how it changes from reload to reload. What each route makes of an event is said twice:
  * as the plan says it, for Leat to compile, and as a plain function, to hold that against.
  */
+import { REPLAY_TYPE } from "../../src/event.ts";
 import type { RetentionPlan, RoutePlan, SinkPlan, SinkPolicy, SourcePlan, Start } from "../../src/plan.ts";
 import type { SeededChance } from "../journal/simulation/chance.ts";
 import type { Known } from "./truth.ts";
@@ -80,7 +81,7 @@ export class Configuration {
   expected(route: string, sink: string, event: Known, cause: Known | null): Expected | null {
     const shape = this.routes.find(({ name }) => name === route);
     if (shape === undefined || !shape.to.some((target) => target.sink === sink)) return null;
-    if (!shape.from.includes(event.source)) return { result: "filtered" };
+    if (!shape.from.includes(event.source) || event.type === REPLAY_TYPE) return { result: "filtered" };
     if (!selects(shape.selection, event.content)) return { result: "filtered" };
     const body = made(shape.making, event, cause, this.version);
     if (body === null) return { result: "dead" };

@@ -29,7 +29,7 @@ import { Receivers } from "./receivers.ts";
 import { stillTime } from "./still-time.ts";
 import { StreamReader } from "./stream-reader.ts";
 import { StreamTruth } from "./stream-truth.ts";
-import { Truth } from "./truth.ts";
+import { isFree, Truth } from "./truth.ts";
 
 const DAY = 86_400_000;
 const LIVES = 3;
@@ -58,7 +58,6 @@ export class Run {
   #purging = false;
   /** Processes that did not end as they should. */
   crashes = 0;
-  #ids = 0;
 
   constructor(seed: number) {
     this.machine = new Machine(seed);
@@ -260,7 +259,8 @@ export class Run {
     else if (dice < 0.955) this.#reader();
     else if (dice < 0.985) await life.settle();
     else if (dice < 0.99) machine.stepClock();
-    else await receivers.answerAll();
+    else if (dice < 0.995) await receivers.answerAll();
+    else this.#refuse();
     await turnOfTheLoop();
     if (this.truth.broken !== null) throw this.truth.broken;
   }
@@ -274,7 +274,7 @@ export class Run {
     const body = JSON.stringify(content);
     const event: NewEvent = {
       source: chance.pick(SOURCES),
-      id: chance.odds(0.1) ? `again ${chance.below(5)}` : `id ${++this.#ids}`,
+      id: chance.pick([`again ${chance.below(5)}`, `free ${chance.below(5)}`, ...Array(8).fill(`id ${n}`)]),
       type: "t",
       subject: null,
       key: chance.pick([null, null, "k1", "k2", "k3"]),
@@ -287,7 +287,7 @@ export class Run {
     const sent: Sent = { event, said: "waiting" };
     this.sent.push(sent);
     const life = this.#live;
-    life.append(event, 3 * DAY).then(
+    life.append(event, isFree(event.id) ? null : 3 * DAY).then(
       (appended) => {
         if (life.ended) return;
         sent.said = appended;
@@ -301,6 +301,17 @@ export class Run {
           : "unknown";
       },
     );
+  }
+
+  #refuse(): void {
+    const address = `10.0.0.${this.machine.chance.below(5)}`;
+    this.#live.journal.history.refuse({
+      source: "orders",
+      reason: "signature",
+      address,
+      detail: "no",
+      body: null,
+    });
   }
 
   /** J1: what is said yes to is on disk; a duplicate names the one it repeats. */
@@ -405,10 +416,12 @@ export class Run {
     if (this.truth.broken !== null) throw this.truth.broken;
     truth.checkAccounts();
     truth.checkRemoved();
-    for (const { event, said } of this.sent) {
-      const known = truth.named(event.source, event.id);
-      const there = known !== undefined && known.body === Buffer.from(event.body).toString();
-      if (said === "refused") assert.ok(!there, `J2: ${event.source}/${event.id} was refused, and is there`);
+    for (const [n, { event, said }] of this.sent.entries()) {
+      const refused = said === "refused" || (typeof said !== "string" && said.duplicate);
+      assert.ok(
+        !refused || !truth.took(n),
+        `J2: ${event.source}/${event.id} was ${JSON.stringify(said)}, and is there`,
+      );
     }
   }
 
@@ -455,6 +468,16 @@ export class Run {
     const { truth } = this;
     assert.equal(life.committer.lost, null);
     assert.deepEqual(life.committer.intake(), { open: true });
+    assert.equal(life.committer.uncommittedBytes, 0);
+    const [ids] = this.machine.disk.all("SELECT count(*) AS n FROM dedupe");
+    assert.equal(life.committer.state.dedupeIds, ids?.n, "the table of ids holds what its rows hold");
+    for (const [sink, state] of truth.sinks) {
+      assert.equal(
+        state,
+        JSON.stringify(life.journal.ledger.sinkState(sink)),
+        `J7: the last state of ${sink} is on disk`,
+      );
+    }
     for (const [name, owed] of truth.subscriptions) {
       const live = life.journal.ledger.subscription(name);
       assert.ok(live !== undefined, `${name} is gone`);

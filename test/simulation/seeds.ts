@@ -2,16 +2,27 @@
 import { Run } from "./run.ts";
 
 /** What came up in the runs, for the programme's own check: that it is worth something. */
-export interface Tally {
-  seeds: number;
-  events: number;
-  deliveries: number;
-  frames: number;
-  crashes: number;
-}
+export type Tally = Record<(typeof COUNTED)[number], number>;
+
+const COUNTED = [
+  "seeds",
+  "crashes",
+  "events",
+  "duplicates",
+  "refused",
+  "unknown",
+  "delivered",
+  "failed",
+  "dead",
+  "expired",
+  "purged",
+  "replays",
+  "frames",
+  "gaps",
+] as const;
 
 export function noTally(): Tally {
-  return { seeds: 0, events: 0, deliveries: 0, frames: 0, crashes: 0 };
+  return Object.fromEntries(COUNTED.map((what) => [what, 0])) as Tally;
 }
 
 /** Rejects with the seed, and how to run it alone. */
@@ -22,10 +33,27 @@ export async function runSeed(seed: number, tally: Tally): Promise<void> {
   } catch (error) {
     throw new Error(`seed ${seed} (run it alone with LEAT_SEED=${seed}): ${error}`, { cause: error });
   }
-  const sum = (numbers: Iterable<number>) => [...numbers].reduce((total, each) => total + each, 0);
+  const { truth, sent, readers, receivers } = run;
+  const outcome = (...names: string[]) => sum(names.map((name) => receivers.outcomes.get(name) ?? 0));
   tally.seeds++;
-  tally.events += run.truth.events.size;
-  tally.deliveries += sum(run.receivers.outcomes.values());
-  tally.frames += sum(run.readers.map(({ frames }) => frames));
   tally.crashes += run.crashes;
+  tally.events += truth.events.size;
+  for (const { said } of sent) {
+    if (said === "refused" || said === "unknown") tally[said]++;
+    else if (said !== "waiting" && said.duplicate) tally.duplicates++;
+  }
+  tally.delivered += outcome("done");
+  tally.failed += outcome("waiting", "dead", "either");
+  for (const { dead, expired, purged, replays } of truth.subscriptions.values()) {
+    tally.dead += dead.size;
+    tally.expired += expired.size;
+    tally.purged += purged.size;
+    tally.replays += replays.size;
+  }
+  tally.frames += sum(readers.map(({ frames }) => frames));
+  tally.gaps += sum(readers.map(({ gaps }) => gaps));
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, each) => total + each, 0);
 }

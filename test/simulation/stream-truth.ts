@@ -1,7 +1,7 @@
 /** What a stream's readers are to get: of each event, under each configuration that may have held, its frames. */
 import assert from "node:assert/strict";
 import type { StreamFrame } from "../../src/component.ts";
-import type { Seq } from "../../src/event.ts";
+import { REPLAY_TYPE, type Seq } from "../../src/event.ts";
 import type { Known, Truth } from "./truth.ts";
 
 export interface Frame {
@@ -39,7 +39,7 @@ export class StreamTruth {
     const got = frames.map(({ channel, body }) => ({ channel, data: Buffer.from(body).toString() }));
     this.check(seq, got, () => true);
     const event = this.#truth.events.get(seq)!;
-    if (event.type !== "leat.replay") this.#truth.subscription(this.stream)!.at(seq, 0).yes = true;
+    if (event.type !== REPLAY_TYPE) this.#truth.subscription(this.stream)!.at(seq, 0).yes = true;
   }
 
   /** A reader has got these of a seq, and wants those of these channels. */
@@ -55,7 +55,7 @@ export class StreamTruth {
     const event = this.#truth.events.get(seq);
     const owed = this.#truth.subscription(this.stream);
     if (event === undefined || owed === undefined) return [];
-    const replay = event.type === "leat.replay" && event.subject === this.stream;
+    const replay = event.type === REPLAY_TYPE && event.subject === this.stream;
     const routes: string[] = [];
     for (const [route, { owed: seqs }] of owed.routes) if (seqs.has(seq)) routes.push(route);
     const named = replay ? (JSON.parse(event.body) as { routes: string[] }).routes : routes;

@@ -3,8 +3,7 @@
  * have held. It is told by the disk: of each commit as soon as it is there, also of one that nobody lived to hear of.
  */
 import assert from "node:assert/strict";
-import { definitionsOf } from "../../src/daemon/subscriptions.ts";
-import { LEAT_SOURCE, type Seq } from "../../src/event.ts";
+import { LEAT_SOURCE, REPLAY_TYPE, type Seq } from "../../src/event.ts";
 import type { SinkState, SubscriptionDefinition } from "../../src/journal/journal.ts";
 import type { Command, Group } from "../../src/journal/sqlite/group.ts";
 import type { ToWriter } from "../../src/journal/sqlite/writer-messages.ts";
@@ -160,12 +159,22 @@ export class Truth {
         since: this.holding,
       };
       assert.equal(known.seq, this.newest + 1, "J5: seqs are dense");
-      const name = `${source}/${known.id}`;
-      assert.ok(!this.#named.has(name), `${name} is there twice: ${this.#named.get(name)} and ${known.seq}`);
-      this.#named.set(name, known.seq);
+      this.#name(known);
       this.newest = known.seq;
       this.events.set(known.seq, known);
       for (const owed of this.subscriptions.values()) owed.appended(known);
+    }
+  }
+
+  /** Nothing is there twice: no attempt at sending it, and no id that is remembered. */
+  #name({ seq, source, id, content }: Known): void {
+    const names = [
+      ...(isFree(id) ? [] : [`${source}/${id}`]),
+      ...(isSender(source) ? [`n ${content?.n}`] : []),
+    ];
+    for (const name of names) {
+      assert.ok(!this.#named.has(name), `${name} is there twice: ${this.#named.get(name)} and ${seq}`);
+      this.#named.set(name, seq);
     }
   }
 
@@ -202,7 +211,7 @@ export class Truth {
   /** What a replay's own event stands for. */
   original(seq: Seq): Seq {
     const event = this.events.get(seq);
-    return event?.type === "leat.replay" && event.cause !== null ? event.cause : seq;
+    return event?.type === REPLAY_TYPE && event.cause !== null ? event.cause : seq;
   }
 
   #reconciled({ definitions }: Extract<Command, { kind: "reconcile" }>): void {
@@ -282,17 +291,17 @@ export class Truth {
     }
   }
 
-  /** The sender's event with this number, if it is or was on disk. */
-  named(source: string, id: string): Known | undefined {
-    const seq = this.#named.get(`${source}/${id}`);
-    return seq === undefined ? undefined : this.events.get(seq);
+  /** Whether the nth attempt at sending something is on disk, or was. */
+  took(n: number): boolean {
+    return this.#named.has(`n ${n}`);
   }
 }
 
-export function isSender(source: string): boolean {
-  return (SOURCES as readonly string[]).includes(source);
+/** An id that its source doesn't remember (`dedupe: off`). */
+export function isFree(id: string): boolean {
+  return id.startsWith("free ");
 }
 
-export function definitionsFor(configuration: Configuration): SubscriptionDefinition[] {
-  return definitionsOf(configuration.plan);
+function isSender(source: string): boolean {
+  return (SOURCES as readonly string[]).includes(source);
 }
