@@ -14,13 +14,12 @@ import { recordLedger } from "./ledger.ts";
 import { quantileBetween, startTraffic, tally } from "./traffic.ts";
 
 const KILLS = 2;
-/** With what it wants by itself of the processor, on a machine of two cores that does other things too. */
-const MAX_P99_MS = 1_000;
+/** The calm route beside them: what anybody may wait for, or, on a machine that is busy anyway, so many times as long. */
+const MAX_P99_MS = 500;
+const P99_TIMES = 3;
 /** After a kill it may take so many times as long to be ready as at the first start. */
 const READY_TIMES = 2;
 const READY_MORE_MS = 2_000;
-/** After a start: what was not told yes meanwhile is no longer in the way. */
-const SETTLE_MS = 3_000;
 
 /** Large ones go to the expressions' own thread at once, small ones only once they have overrun. */
 const EVENTS = [
@@ -81,17 +80,12 @@ test("hostile expressions harm nobody, also across a restart", { timeout: 600_00
   await waitFor("a measure of how it is without", () => calm.arrivals.length > 500, 60_000);
 
   const begun = performance.now();
-  /** While it ran beside them: from, to. */
-  const beside: [number, number][] = [[begun, Number.POSITIVE_INFINITY]];
   const post = async (path: string, body: object) => {
     const response = await fetch(`${daemon.url}${path}`, { method: "POST", body: JSON.stringify(body) });
     assert.equal(response.status, 200, await response.text());
   };
-  for (const body of EVENTS) await post("/hostile", body);
-  const naming = performance.now();
-  await post("/named", hostileBody);
-  const namedMs = Math.round(performance.now() - naming);
-
+  const each = EVENTS.length * routes.length;
+  let longestTurn = 0;
   /** How many of the hostile events have which outcome, over all routes; those unsettled under `open`. */
   const account = async () => {
     const { samples } = await scrapeMetrics(daemon.admin);
@@ -107,31 +101,37 @@ test("hostile expressions harm nobody, also across a restart", { timeout: 600_00
     }
     return sums;
   };
-  let longestTurn = 0;
+  const settled = async (count: number) => {
+    const { delivered, dead, filtered } = await account();
+    return delivered + dead + filtered >= count;
+  };
+
+  // Once undisturbed, to see what the calm route notices of it.
+  for (const body of EVENTS) await post("/hostile", body);
+  const naming = performance.now();
+  await post("/named", hostileBody);
+  const namedMs = Math.round(performance.now() - naming);
+  await waitFor("all of them to be settled", () => settled(each), 240_000);
+  const p99 = {
+    without: quantileBetween(calm.arrivals, 0, begun, 0.99),
+    beside: quantileBetween(calm.arrivals, begun, performance.now(), 0.99),
+  };
+  const turn = Math.round(longestTurn);
+
+  // And once more, killed meanwhile.
+  for (const body of EVENTS) await post("/hostile", body);
   const readyMs: number[] = [];
   for (let kill = 1; kill <= KILLS; kill++) {
-    const share = (EVENTS.length * routes.length * kill) / (KILLS + 2);
-    await waitFor(
-      "some of them to be settled",
-      async () => {
-        const { delivered, dead, filtered } = await account();
-        return delivered + dead + filtered > share;
-      },
-      120_000,
-    );
-    const starts = performance.now();
-    beside.at(-1)![1] = starts - MAX_P99_MS;
+    const some = each + (each * kill) / (KILLS + 2);
+    await waitFor("some of them to be settled", () => settled(some), 120_000);
     daemon.signal("SIGKILL");
     await daemon.ended();
+    const starts = performance.now();
     await daemon.start();
     readyMs.push(Math.round(performance.now() - starts));
-    beside.push([performance.now() + SETTLE_MS, Number.POSITIVE_INFINITY]);
   }
-  await waitFor("all of them to be settled", async () => (await account()).open === 0, 240_000);
+  await waitFor("all of them to be settled", () => settled(2 * each), 240_000);
   const sums = await account();
-  beside.at(-1)![1] = performance.now();
-  const calmBeside = calm.arrivals.filter(({ at }) => beside.some(([from, to]) => at >= from && at < to));
-  const p99 = quantileBetween(calmBeside, begun, Number.POSITIVE_INFINITY, 0.99);
   await traffic.stop();
   await waitFor("the calm ones to arrive", () => missing(traffic.promised, calm).length === 0, 30_000);
   const letters = (
@@ -139,24 +139,26 @@ test("hostile expressions harm nobody, also across a restart", { timeout: 600_00
   ).flat();
   recordLedger(t, {
     routes: routes.length,
-    events: EVENTS.length,
+    events: 2 * EVENTS.length,
     ...sums,
     "calm promised": traffic.promised.size,
     "calm refused": tally(traffic.refused),
     "calm lost": missing(traffic.promised, calm).length,
-    "calm p99 ms without": quantileBetween(calm.arrivals, 0, begun, 0.99),
-    "calm p99 ms beside them": p99,
-    "longest turn of the event loop ms": Math.round(longestTurn),
+    "calm p99 ms without": p99.without,
+    "calm p99 ms beside them": p99.beside,
+    "longest turn of the event loop ms": turn,
     "hostile names ms": namedMs,
     "ready ms": `${firstMs}, killed ${readyMs.join(" + ")}`,
   });
 
-  assert.ok(p99 < MAX_P99_MS, `the calm route's p99 was ${p99} ms`);
+  const most = Math.max(MAX_P99_MS, p99.without * P99_TIMES);
+  assert.ok(p99.beside < most, `the calm route's p99 was ${p99.beside} ms, and ${p99.without} ms without`);
   assert.ok(
     Math.max(...readyMs) < firstMs * READY_TIMES + READY_MORE_MS,
     `ready after ${firstMs}, then ${readyMs.join(" and ")} ms`,
   );
-  assert.equal(sums.delivered + sums.dead + sums.filtered, EVENTS.length * routes.length);
+  assert.equal(sums.delivered + sums.dead + sums.filtered, 2 * each);
+  assert.equal(sums.open, 0);
   assert.equal(letters.length, sums.dead);
   assert.deepEqual(
     letters.filter(({ error, message }) => error === "" || message === ""),
