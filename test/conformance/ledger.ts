@@ -380,6 +380,53 @@ export function ledgerConformance(engine: string, open: () => Promise<OpenedJour
       }
     });
 
+    test("a route that joins a stream owns the past for its index alone, and what the index has got of it is remembered", async () => {
+      const stream = (...routes: SubscriptionDefinition["routes"]) =>
+        definition({ name: "live", kind: "stream", order: "seq", routes });
+      const on = { route: "on", sources: ["stripe"], start: "now" as const };
+      const joined = { route: "joined", sources: ["github"], start: "beginning" as const };
+      const past = [await append({ source: "github" }), await append({ source: "github" })];
+      const live = await subscribe(stream(on));
+      const seq = await append();
+      const settled = { outcome: "streamed", attempt: null, routes: [{ outcome: "delivered" }] } as const;
+      await live.settle(await one(live), settled);
+      await journal.ledger.reconcile([stream(on, joined)]);
+      const wanted = { routes: ["joined"], after: past[0]! - 1, through: seq };
+      assert.deepEqual(live.unindexed(["on", "joined"]), wanted);
+      assert.equal(live.unindexed(["on"]), null, "for those alone that are asked for");
+      const page = await live.reread(wanted.after, 0);
+      assert.deepEqual(
+        page.deliveries.map(({ event, routes }) => [event.seq, routes]),
+        [...past.map((each) => [each, ["joined"]]), [seq, ["on"]]],
+      );
+      assert.deepEqual(live.lease(10), [], "nothing of it is handed out");
+      live.indexed(["joined"], past[0]!);
+      await reopen();
+      assert.deepEqual(found("live").unindexed(["joined"]), { ...wanted, after: past[0] });
+      await journal.ledger.reconcile([stream(on, joined)]);
+      assert.deepEqual(
+        found("live").unindexed(["joined"]),
+        { ...wanted, after: past[0] },
+        "a reload keeps it",
+      );
+      found("live").indexed(["joined"], seq);
+      assert.equal(found("live").unindexed(["joined"]), null);
+      await reopen();
+      assert.equal(found("live").unindexed(["joined"]), null);
+      assert.deepEqual(
+        found("live")
+          .counts()
+          .map(({ counts: { accepted, pending } }) => [accepted, pending]),
+        [
+          [1, 0],
+          [0, 0],
+        ],
+        "J3",
+      );
+      const next = await append({ source: "github" });
+      assert.deepEqual((await one(found("live"))).event.seq, next);
+    });
+
     test("a removed route owes what it owed, until it is added back or purged", async () => {
       const subscription = await subscribe(definition());
       const owed = await append();

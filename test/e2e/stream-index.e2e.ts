@@ -1,6 +1,6 @@
 /** The streams' index is a projection: what happens to its file costs no reader an event. */
 import assert from "node:assert/strict";
-import { readdirSync, rmSync, statSync, truncateSync } from "node:fs";
+import { closeSync, openSync, readdirSync, rmSync, statSync, truncateSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { waitFor } from "../wait-for.ts";
@@ -17,8 +17,8 @@ routes:
   all: { from: in, transform: { n: "{{ body.n }}" }, to: live }
 `;
 
-async function started(t: TestContext): Promise<Daemon> {
-  const daemon = await makeDaemon(YAML);
+async function started(t: TestContext, yaml = YAML): Promise<Daemon> {
+  const daemon = await makeDaemon(yaml);
   t.after(() => daemon.close());
   await daemon.start();
   return daemon;
@@ -31,12 +31,12 @@ function follow(t: TestContext, daemon: Daemon, lastId?: string): StreamReader {
 }
 
 /** True when it was answered 2xx. */
-async function post(daemon: Daemon, n: number, path = "in"): Promise<boolean> {
+async function post(daemon: Daemon, n: number, path = "in", filling = ""): Promise<boolean> {
   try {
     const response = await fetch(`${daemon.url}/${path}`, {
       method: "POST",
       headers: { "content-type": "application/json" },
-      body: JSON.stringify({ n }),
+      body: JSON.stringify({ n, filling }),
     });
     await response.arrayBuffer();
     return response.ok;
@@ -154,4 +154,68 @@ test("a reader of an empty stream that is cut and comes back after the first eve
   await waitFor("all", () => back.events.length === 3, 20_000);
   assert.deepEqual(numbers(back), [0, 1, 2]);
   assert.deepEqual(back.gaps, []);
+});
+
+test("streams.db is torn while it is in use: who comes back gets everything without a restart", async (t) => {
+  const daemon = await started(t, YAML.replace('transform: { n: "{{ body.n }}" }, ', ""));
+  const present = follow(t, daemon);
+  await waitFor("the reader", () => present.connections === 1);
+  // More than the stream keeps in memory of what it published, and than the index keeps of its file.
+  const senders = Array.from({ length: 8 }, async (_, sender) => {
+    for (let n = sender; n < 500; n += 8) assert.ok(await post(daemon, n, "in", "x".repeat(50_000)));
+  });
+  await Promise.all(senders);
+  await waitFor("all", () => present.events.length === 500, 20_000);
+  const leftOff = present.events[9]?.id;
+  const missed = numbers(present).slice(10);
+
+  const fd = openSync(file(daemon), "r+");
+  const page = Buffer.alloc(8192, 0xa5);
+  for (let at = 3; at < statSync(file(daemon)).size / page.length; at++) {
+    writeSync(fd, page, 0, page.length, at * page.length);
+  }
+  closeSync(fd);
+
+  const back = follow(t, daemon, leftOff);
+  await waitFor("everything it missed", () => back.events.length >= missed.length, 60_000);
+  assert.deepEqual(numbers(back), missed);
+  assert.deepEqual([back.gaps, present.gaps, present.connections], [[], [], 1]);
+  assert.match(daemon.output(), /set aside/);
+});
+
+test("a route joins, the stream is renamed, and kill -9 comes in between: later readers get all of it", async (t) => {
+  const daemon = await started(t);
+  assert.ok(await post(daemon, 0));
+  for (const n of upTo(400, 1)) assert.ok(await post(daemon, n, "other"));
+  const first = follow(t, daemon);
+  await waitFor("the reader", () => first.connections === 1);
+  assert.ok(await post(daemon, 400));
+  await waitFor("the last", () => first.events.length > 0);
+  const joined = YAML.replace(
+    "to: live }",
+    'to: live }\n  more: { from: other, transform: { n: "{{ body.n }}" }, to: { sink: live, start: beginning } }',
+  );
+  daemon.writeConfig(joined);
+  const headers = { "content-type": "application/json" };
+  const reloaded = await fetch(`${daemon.admin}/api/reload`, { method: "POST", headers, body: "{}" });
+  assert.ok(reloaded.ok, await reloaded.text());
+  await restart(daemon, "SIGKILL");
+  await restart(daemon, "SIGKILL", () =>
+    daemon.writeConfig(
+      joined
+        .replace("  live:", "  news:")
+        .replace("to: live }", "to: { sink: news, was: live } }")
+        .replace("sink: live", "sink: news, was: live"),
+    ),
+  );
+  const before = Number(first.events[0]?.id) - 402;
+  const filled = async () => {
+    const back = follow(t, daemon, String(before));
+    await waitFor("its end", () => numbers(back).at(-1) === 400, 20_000);
+    back.close();
+    assert.deepEqual(back.gaps, []);
+    return numbers(back);
+  };
+  await waitFor("all of it", async () => (await filled()).length === 401, 20_000);
+  assert.deepEqual(await filled(), upTo(401));
 });
