@@ -346,7 +346,7 @@ export class Run {
     const dice = chance.random();
     if (dice < 0.4) this.#replay(name);
     else if (dice < 0.5 && !isStream(sink)) {
-      if (life.delivery.pause(sink, "a person")) this.receivers.of(sink).pauses();
+      if (life.delivery.pause(sink, "a person")) this.receivers.of(sink).pauses(life.clock.monotonic());
     } else if (dice < 0.85 && !isStream(sink)) {
       this.#resume(sink);
     } else if (dice < 0.9) this.#purge(name, "owed");

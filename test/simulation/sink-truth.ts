@@ -15,6 +15,8 @@ export class SinkTruth {
   #openUntil = 0;
   #heldUntil: number | null = null;
   #probing = false;
+  /** When it was last to be left alone from. */
+  #since = Number.NEGATIVE_INFINITY;
   /** When attempts of late began; with the rate that held then. */
   #begun: number[] = [];
   #rate: SinkPolicy["rate"] = null;
@@ -51,8 +53,9 @@ export class SinkTruth {
   }
 
   /** A person pauses it. */
-  pauses(): void {
+  pauses(now: number): void {
     this.paused = true;
+    this.#since = now;
     this.#note();
   }
 
@@ -67,11 +70,13 @@ export class SinkTruth {
 
   /** An attempt reaches the receiver. True: it is a probe. */
   starts(now: number, policies: readonly SinkPolicy[], shown: string): boolean {
-    assert.ok(!this.paused, `${shown}: the sink is paused`);
     this.#inFlight++;
     const slots = Math.max(...policies.map(({ concurrency }) => concurrency));
     assert.ok(this.#inFlight <= slots, `${shown}: ${this.#inFlight} under way, of ${slots}`);
     this.#checkRate(now, policies, shown);
+    // It was leased just before: its message took a turn of the event loop to be made.
+    if (now === this.#since) return false;
+    assert.ok(!this.paused, `${shown}: the sink is paused`);
     if (this.#heldUntil !== null) {
       assert.ok(
         now >= this.#heldUntil - 1,
@@ -99,7 +104,10 @@ export class SinkTruth {
     this.handedBack(probe);
     if (report.result === "rejected") return;
     const { breaker, retry } = policies[0]!;
-    if (report.result === "failed" && report.gone) this.paused = true;
+    if (report.result === "failed" && report.gone) {
+      this.paused = true;
+      this.#since = now;
+    }
     const wasOpen = this.#waitMs !== null;
     const alive =
       report.result === "delivered" ||
@@ -113,7 +121,10 @@ export class SinkTruth {
     } else if (probe) this.#open(Math.min(this.#waitMs! * 2, breaker.maxMs), now);
     if (report.result === "failed" && report.status === 429 && report.retryAfterMs !== undefined) {
       const until = now + Math.min(report.retryAfterMs, retry.maxWaitMs);
-      if (this.#heldUntil === null || until > this.#heldUntil) this.#heldUntil = until;
+      if (this.#heldUntil === null || until > this.#heldUntil) {
+        this.#heldUntil = until;
+        this.#since = now;
+      }
     } else if (probe) this.#heldUntil = null;
     this.#note();
   }
@@ -137,6 +148,7 @@ export class SinkTruth {
     const left = (until: number, most: number) => Math.min(Math.max(until - wall, 0), most);
     this.#inFlight = 0;
     this.#probing = false;
+    this.#since = Number.NEGATIVE_INFINITY;
     this.#begun = [];
     this.#failures = breaker?.failures ?? 0;
     this.paused = paused !== null;
@@ -150,6 +162,7 @@ export class SinkTruth {
   #open(waitMs: number, now: number): void {
     this.#waitMs = waitMs;
     this.#openUntil = now + waitMs;
+    this.#since = now;
   }
 
   #checkRate(now: number, policies: readonly SinkPolicy[], shown: string): void {
