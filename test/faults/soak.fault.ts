@@ -19,8 +19,14 @@ const MINUTES = Number(process.env.LEAT_SOAK_MINUTES ?? 30);
 const RATE = process.env.LEAT_SOAK_RATE === undefined ? null : Number(process.env.LEAT_SOAK_RATE);
 
 const SAMPLE_MS = 2_000;
-/** What retention and the dedupe table keep has to come and go at least once before anything can be flat. */
-const WARM_UP_MS = Math.min(180_000, (MINUTES * 60_000) / 3);
+/** Long ones, so that what is kept in memory of recent events (64 MiB) is full before the samples count. */
+const BODY_BYTES = 1500;
+/**
+ * Before anything can be flat, that memory has to be full, and what retention and the dedupe table keep has to come and
+ * go. At most half of the run.
+ */
+const WARM_UP_MS = 180_000;
+const WARM_UP_EVENTS = 50_000;
 const FULL_LOAD_MS = 10_000;
 
 const MIB = 1024 * 1024;
@@ -83,7 +89,7 @@ routes:
 
   const full = RATE === null ? await fullLoad(daemon.url, settled) : { perSecond: RATE * 2, next: 0 };
   const perSecond = Math.round(full.perSecond / 2);
-  const load = startLoad({ url: daemon.url, perSecond, connections: 64, from: full.next });
+  const load = startLoad({ url: daemon.url, perSecond, connections: 64, from: full.next, bytes: BODY_BYTES });
   const watch = watchIdentity(daemon.admin, 2);
   const steady = followStream(`${daemon.url}/events`);
   const seen = new Tally();
@@ -100,7 +106,7 @@ routes:
   };
   let visitor = followStream(`${daemon.url}/events`);
 
-  const samples: ({ readonly at: number } & Readonly<Record<Figure, number>>)[] = [];
+  const samples: Readonly<Record<Figure | "at" | "sent", number>>[] = [];
   const began = performance.now();
   let walMost = 0;
   while (performance.now() - began < MINUTES * 60_000) {
@@ -109,7 +115,7 @@ routes:
     visitor.close();
     visitor = followStream(`${daemon.url}/events`);
     const figures = { ...processFigures(daemon.pid()), ...journalFigures(daemon.folder) };
-    samples.push({ at: performance.now() - began, ...figures });
+    samples.push({ at: performance.now() - began, sent: load.promised.size, ...figures });
     walMost = Math.max(walMost, figures.walBytes);
   }
   visitor.close();
@@ -127,7 +133,8 @@ routes:
   steady.close();
   const identity = await watch.stop();
 
-  const warm = samples.filter(({ at }) => at >= WARM_UP_MS);
+  const half = (MINUTES * 60_000) / 2;
+  const warm = samples.filter(({ at, sent }) => at >= half || (at >= WARM_UP_MS && sent >= WARM_UP_EVENTS));
   const rises = Object.fromEntries(
     (Object.keys(MOST_RISE) as Figure[]).map((figure) => [
       figure,
@@ -171,7 +178,7 @@ routes:
 
 /** Webhooks a second that the daemon takes and hands on now; afterwards nothing of them is left to do. */
 async function fullLoad(url: string, settled: Tally): Promise<{ perSecond: number; next: number }> {
-  const load = startLoad({ url, perSecond: null, connections: 64 });
+  const load = startLoad({ url, perSecond: null, connections: 64, bytes: BODY_BYTES });
   const began = performance.now();
   await new Promise((resolve) => setTimeout(resolve, FULL_LOAD_MS));
   const perSecond = settled.size / ((performance.now() - began) / 1000);
