@@ -1,6 +1,6 @@
 /**
- * `node fill.ts FOLDER COUNT`: a journal with COUNT webhooks as the ingest row's sender posts them, their ids remembered,
- * through the journal's own interface: many wait for one commit.
+ * `node fill.ts FOLDER COUNT`: fills a journal up to COUNT webhooks as the ingest row's sender posts them, their ids
+ * remembered, through the journal's own interface: many wait for one commit.
  */
 import { openSqliteJournal } from "../src/journal/sqlite/open.ts";
 import { type Logger, systemChance, systemClock } from "../src/ports.ts";
@@ -25,7 +25,8 @@ const journal = await openSqliteJournal({
   log,
 });
 
-let left = Number(count);
+const { oldest, newest } = journal.log.bounds();
+let left = Number(count) - (newest - oldest + 1);
 await Promise.all(
   Array.from({ length: WAITING }, async () => {
     while (left-- > 0) await journal.log.append(webhook(), 3 * DAY);

@@ -21,7 +21,7 @@ const ROUTES = "sinks: {}\nroutes: {}\n";
 export function growth({ rounds, seconds, kept, journal }: Options): Promise<Row[]> {
   return inFolder(async (folder, started) => {
     const path = resolve(journal ?? join(folder, "grown"));
-    const fillSeconds = existsSync(path) ? Number.NaN : await fill(path, kept);
+    const fillSeconds = await fill(path, kept);
     const config = `retention: { size: "${kept * WEBHOOK_BYTES}B" }\n${ROUTES}`;
     const grown = started(await startLeat({ config, folder, journal: path }));
     const empty = started(await startLeat({ config: ROUTES, folder }));
@@ -57,11 +57,11 @@ export function growth({ rounds, seconds, kept, journal }: Options): Promise<Row
   });
 }
 
-/** Resolves with how many seconds it took. */
+/** Fills the journal up to so many; resolves with how many seconds it took. */
 async function fill(path: string, kept: number): Promise<number> {
   const { bavail, bsize } = statfsSync(dirname(path));
   const needed = kept * DISK_BYTES_EACH;
-  if (bavail * bsize < 2 * needed) {
+  if (!existsSync(path) && bavail * bsize < 2 * needed) {
     throw new Error(
       `${kept} events take ${Math.ceil(needed / 1e9)} GB, and twice that isn't free at ${path}: see --kept`,
     );

@@ -52,6 +52,8 @@ export async function inFolder<T>(
 ): Promise<T> {
   const folder = mkdtempSync(join(tmpdir(), "leat-bench-"));
   const servers: Pick<Server, "stop">[] = [];
+  const remove = () => rmSync(folder, { recursive: true, force: true });
+  process.once("exit", remove);
   try {
     return await use(folder, (server) => {
       servers.push(server);
@@ -59,6 +61,7 @@ export async function inFolder<T>(
     });
   } finally {
     for (const server of servers.reverse()) await server.stop();
-    rmSync(folder, { recursive: true, force: true });
+    remove();
+    process.off("exit", remove);
   }
 }

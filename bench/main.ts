@@ -34,6 +34,9 @@ const options = {
   waiting: Number(values.waiting),
 };
 
+// Given up, it leaves no server and no journal behind (`exit`, in process.ts and leat.ts).
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
+
 ensureWrk();
 const date = new Date();
 const command = ["npm run bench", ...(process.argv.length > 2 ? ["--", ...process.argv.slice(2)] : [])].join(

@@ -1,6 +1,6 @@
 /** What the bench measures, by name. */
 import { catchUp } from "./catch-up.ts";
-import { endToEnd } from "./end-to-end.ts";
+import { endToEnd, endToEndTransform } from "./end-to-end.ts";
 import { growth } from "./growth.ts";
 import { ingest, ingestSlowDisk } from "./ingest.ts";
 import { latency } from "./latency.ts";
@@ -13,7 +13,7 @@ export interface Options {
   readonly seconds: number;
   /** Events that the grown journal keeps. */
   readonly kept: number;
-  /** The folder of a grown journal from an earlier run, which is used as it is, or where to put it; null: none. */
+  /** Where to put the grown journal, and keep it for the next run; null: in the temporary folder, for this run. */
   readonly journal: string | null;
   /** Events that wait for the sink that comes back. */
   readonly waiting: number;
@@ -23,6 +23,7 @@ export const MEASUREMENTS = {
   ingest,
   "ingest-slow-disk": ingestSlowDisk,
   "end-to-end": endToEnd,
+  "end-to-end-transform": endToEndTransform,
   latency,
   growth,
   "catch-up": catchUp,

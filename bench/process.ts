@@ -23,13 +23,16 @@ export interface ServerStart {
   readonly readyMs?: number;
 }
 
-/** Starts `node <args>` and waits until it answers. Rejects when it ends, or isn't there in `readyMs` (20 s). */
+/** Starts `node <args>` and waits until it answers; it never outlives us. Rejects when it ends, or isn't there in `readyMs` (20 s). */
 export async function startServer({ args, url, cwd, env, readyMs }: ServerStart): Promise<Server> {
   const child = spawn(process.execPath, args, {
     cwd,
     env: { ...process.env, ...env },
     stdio: ["ignore", "ignore", "inherit"],
   });
+  const end = () => child.kill("SIGKILL");
+  process.once("exit", end);
+  child.once("exit", () => process.off("exit", end));
   try {
     await answers(url, child, readyMs ?? 20_000);
   } catch (error) {
