@@ -2,10 +2,11 @@
 import { closeSync, existsSync, openSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { LeatError } from "../../errors.ts";
+import { bootedSince } from "./boot.ts";
 import { fullError, lostError } from "./commit-errors.ts";
 import { SCHEMA_VERSION } from "./schema.ts";
 import { isDamage, openStorage, type Storage, storageFailure } from "./storage.ts";
-import { walDamage } from "./wal-check.ts";
+import { walState } from "./wal-check.ts";
 
 /** Up to this size the whole file is checked (about 1 s); a larger one is checked but for its events, which have checksums of their own. */
 const WHOLE_BYTES = 256 * 1024 * 1024;
@@ -23,15 +24,17 @@ export function openChecked(file: string): Storage {
     if (trace !== undefined) throw lost(file, trace);
     createPrivate(file);
   }
-  const log = walDamage(file);
-  if (log !== null) throw damaged(log);
+  const { damage, torn } = walState(file, bootedSince(dirname(file)));
+  if (damage !== null) throw damaged(damage);
   let looking: Storage | null = null;
   try {
     // Read-only where there is a log: a writer that closes moves it into the file, damaged or not.
     looking = openStorage({ file, readOnly: bytesOf(`${file}-wal`) > 0 });
     check(looking, existsSync(version));
     looking.close();
-    return openStorage({ file });
+    const storage = openStorage({ file });
+    if (torn) storage.checkpoint("TRUNCATE");
+    return storage;
   } catch (error) {
     looking?.close();
     throw openingError(error);

@@ -20,21 +20,27 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { LeatError } from "../../errors.ts";
 import type { Logger } from "../../ports.ts";
+import { markBoot } from "./boot.ts";
 import { createPrivate } from "./check.ts";
 import { SCHEMA_VERSION } from "./schema.ts";
-import { isDamage } from "./storage.ts";
+import { isDamage, storageFailure } from "./storage.ts";
 
 const SQLITE_BUSY = 5;
 
 /** What holds, or may hold, what senders sent. */
 const DATABASES = ["journal.db", "streams.db", "lock.db"];
-const PRIVATE = ["VERSION", "ballast", ...DATABASES.flatMap((name) => [name, `${name}-wal`, `${name}-shm`])];
+const PRIVATE = [
+  "VERSION",
+  "boot",
+  "ballast",
+  ...DATABASES.flatMap((name) => [name, `${name}-wal`, `${name}-shm`]),
+];
 
 export interface Folder {
   readonly path: string;
   file(name: "journal.db" | "search.db" | "streams.db"): string;
   /**
-   * Writes `VERSION`, once the journal has that version on disk: it says to a later start that there was a journal.
+   * The journal is open: writes `VERSION`, which says to a later start that there was one, and `boot` (boot.ts).
    * Throws LeatError `storage` `journal_path`.
    */
   begun(): void;
@@ -60,7 +66,7 @@ export function openFolder(path: string, log: Logger): Folder {
   let version: number | null;
   try {
     version = readVersion(path);
-    usable(path, () => writeFileSync(join(path, "pid"), `${process.pid}\n`, { mode: 0o600 }));
+    usable(path, () => showPid(path));
   } catch (error) {
     lock.close();
     throw error;
@@ -69,6 +75,7 @@ export function openFolder(path: string, log: Logger): Folder {
     path,
     file: (name) => join(path, name),
     begun() {
+      markBoot(path);
       if (version === SCHEMA_VERSION) return;
       usable(path, () => writeVersion(path));
       version = SCHEMA_VERSION;
@@ -96,6 +103,15 @@ function makePrivate(path: string, log: Logger): void {
         "others may be able to read this part of the journal, and that can't be changed",
       );
     }
+  }
+}
+
+function showPid(path: string): void {
+  try {
+    writeFileSync(join(path, "pid"), `${process.pid}\n`, { mode: 0o600 });
+  } catch (error) {
+    // On a full disk it is left out: a journal must be able to start there.
+    if (storageFailure(error) !== "full") throw error;
   }
 }
 

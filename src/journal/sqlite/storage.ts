@@ -69,6 +69,12 @@ export interface OpenStorage {
  */
 export const PAGE_BYTES = 8192;
 
+/**
+ * So many relaxed commits may follow on each other; the next one is full. So it is known how many a power loss may take,
+ * and what it can't have taken is damage (wal-check.ts).
+ */
+export const MOST_RELAXED = 8;
+
 const SQLITE_IOERR = 10;
 const SQLITE_CORRUPT = 11;
 const SQLITE_FULL = 13;
@@ -110,6 +116,7 @@ class SqliteStorage implements Storage {
   readonly #db: DatabaseSync;
   readonly #file: string;
   #relaxed = false;
+  #relaxedInARow = 0;
   readonly #checkpoints = new Map<string, Statement>();
   readonly #pageCount: Statement;
   readonly #pageBytes: number;
@@ -149,7 +156,8 @@ class SqliteStorage implements Storage {
   }
 
   begin(mode?: "relaxed"): void {
-    const relaxed = mode === "relaxed";
+    const relaxed = mode === "relaxed" && this.#relaxedInARow < MOST_RELAXED;
+    this.#relaxedInARow = relaxed ? this.#relaxedInARow + 1 : 0;
     if (relaxed !== this.#relaxed) {
       this.#db.exec(relaxed ? "PRAGMA synchronous = NORMAL" : "PRAGMA synchronous = FULL");
       this.#relaxed = relaxed;

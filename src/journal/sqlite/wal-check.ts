@@ -7,6 +7,7 @@
  */
 import { closeSync, openSync, readFileSync, readSync } from "node:fs";
 import { endianness } from "node:os";
+import { MOST_RELAXED } from "./storage.ts";
 
 const HEADER_BYTES = 32;
 const FRAME_HEADER_BYTES = 24;
@@ -15,6 +16,8 @@ const LARGEST_PAGE = 65536;
 /** The lowest bit says in which byte order checksums are computed: 1 is big-endian. */
 const MAGIC = 0x377f0682;
 const FORMAT = 3007000;
+/** Commits behind the last fsync: the relaxed ones, and the full one that was under way. */
+const MOST_UNSYNCED = MOST_RELAXED + 1;
 const CHUNK_BYTES = 4 * 1024 * 1024;
 
 /** How far the log holds together. Frames are counted from 1. */
@@ -27,13 +30,29 @@ interface Reading {
   lost: number;
 }
 
-/** What is damaged in the log beside `database`, in words for people; null when all that it committed is there. */
-export function walDamage(database: string): string | null {
+export interface WalState {
+  /** What is damaged in it, in words for people; null when all that it committed is there. */
+  readonly damage: string | null;
+  /**
+   * Behind its end lie commits that a crash left unfinished. It has to begin anew before anything is written to it: what
+   * would not be written over would be taken for damage the next time.
+   */
+  readonly torn: boolean;
+}
+
+const WHOLE: WalState = { damage: null, torn: false };
+const TORN: WalState = { damage: null, torn: true };
+
+/**
+ * Looks at the log beside `database`. With `booted` (see boot.ts) the last commits may have been lost by the machine, if
+ * they are so few that nobody was promised them.
+ */
+export function walState(database: string, booted = false): WalState {
   let fd: number;
   try {
     fd = openSync(`${database}-wal`, "r");
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return WHOLE;
     throw error;
   }
   try {
@@ -42,13 +61,15 @@ export function walDamage(database: string): string | null {
     const short =
       readFully(fd, header, 0) < HEADER_BYTES || readFully(fd, first, HEADER_BYTES) < first.length;
     // Without one whole frame nothing was ever committed in it.
-    if (short) return null;
+    if (short) return WHOLE;
     const wal = readHeader(header);
-    if (wal === null) return "the header of journal.db-wal";
+    if (wal === null) return { damage: "the header of journal.db-wal", torn: false };
     const { committed, broken, lost } = readFrames(fd, wal);
-    if (broken === null || lost === 0) return null;
-    if (lost === 1 && neverDone(database, wal, committed)) return null;
-    return `journal.db-wal from frame ${broken} on, and at least ${lost} commits lie there`;
+    if (broken === null || lost === 0) return WHOLE;
+    if (booted && lost <= MOST_UNSYNCED) return TORN;
+    if (lost === 1 && neverDone(database, wal, committed)) return TORN;
+    const damage = `journal.db-wal from frame ${broken} on, and at least ${lost} commits lie there`;
+    return { damage, torn: false };
   } finally {
     closeSync(fd);
   }

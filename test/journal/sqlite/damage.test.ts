@@ -20,10 +20,11 @@ import { before, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { crc32 } from "node:zlib";
 import { LeatError } from "../../../src/errors.ts";
+import { openChecked } from "../../../src/journal/sqlite/check.ts";
 import { openSqliteJournal } from "../../../src/journal/sqlite/open.ts";
 import { migrate } from "../../../src/journal/sqlite/schema.ts";
 import { openStorage, PAGE_BYTES } from "../../../src/journal/sqlite/storage.ts";
-import { walDamage } from "../../../src/journal/sqlite/wal-check.ts";
+import { walState } from "../../../src/journal/sqlite/wal-check.ts";
 import { newEvent } from "../../conformance/log.ts";
 import { newFolder, openAt, openOptions } from "./journal-kit.ts";
 
@@ -51,8 +52,12 @@ before(async () => {
 });
 
 function copyOfKilled(): string {
+  return copyOf(killed);
+}
+
+function copyOf(folder: string): string {
   const path = newFolder();
-  cpSync(killed, path, { recursive: true });
+  cpSync(folder, path, { recursive: true });
   return path;
 }
 
@@ -173,24 +178,68 @@ function reusedLog(commits: number): { database: string; end: number; frame: num
 test("frames of the log's earlier use behind its end are no damage, a broken one before it is", () => {
   const { database, end, frame } = reusedLog(5);
   assert.ok(statSync(`${database}-wal`).size > end);
-  assert.equal(walDamage(database), null);
+  assert.deepEqual(walState(database), { damage: null, torn: false });
   flip(`${database}-wal`, end - 3 * frame + 100);
-  assert.match(walDamage(database) ?? "", /at least 3 commits/);
+  assert.match(walState(database).damage ?? "", /at least 3 commits/);
 });
 
 test("a last commit that SQLite had counted is damage when it is broken; one it had not was cut off", () => {
   const { database, end, frame } = reusedLog(5);
   const before = reusedLog(5);
   flip(`${database}-wal`, end - frame + 100);
-  assert.match(walDamage(database) ?? "", /at least 1 commits/);
+  assert.match(walState(database).damage ?? "", /at least 1 commits/);
 
   // The count of one commit less, as if the process had ended between a frame's header and its page.
   flip(`${before.database}-wal`, before.end - before.frame + 100);
   const shm = readFileSync(`${before.database}-shm`);
   for (const at of [16, 64]) shm.writeUInt32LE(shm.readUInt32LE(at) - 1, at);
   writeFileSync(`${before.database}-shm`, shm);
-  assert.equal(walDamage(before.database), null);
+  assert.deepEqual(walState(before.database), { damage: null, torn: true });
 });
+
+test("after a boot the last few commits may be torn, as a power loss does; more than were ever unsynced may not", async () => {
+  for (const boot of [null, "another boot\n"]) {
+    const path = copyOfKilled();
+    const wal = join(path, "journal.db-wal");
+    const frames = Math.floor((statSync(wal).size - 32) / FRAME);
+    // Its first page never reached the disk, its last did; and -shm is what a file system makes of one that was mapped.
+    const torn = lastCommit(wal, frames);
+    overwrite(wal, 32 + (torn.first - 1) * FRAME + 24, Buffer.alloc(PAGE));
+    rmSync(join(path, "journal.db-shm"), { force: true });
+    await refused(path, "damaged", "journal_damaged", /at least 1 commits/);
+
+    if (boot === null) rmSync(join(path, "boot"));
+    else writeFileSync(join(path, "boot"), boot);
+    const lost = copyOf(path);
+    // What the torn one left behind the log's end must not be taken for damage after the next kill -9.
+    const storage = openChecked(join(path, "journal.db"));
+    storage.exec("UPDATE meta SET value = 0 WHERE name = 'clean'");
+    const after = copyOf(path);
+    storage.close();
+    assert.deepEqual(walState(join(after, "journal.db")), { damage: null, torn: false });
+    await opensWith(after, 1);
+
+    overwrite(join(lost, "journal.db-wal"), 32 + 5 * FRAME + 24, Buffer.alloc(PAGE));
+    await refused(lost, "damaged", "journal_damaged", /from frame 6 on/);
+  }
+});
+
+/** The frames of the last commit in a log, counted from 1. */
+function lastCommit(wal: string, frames: number): { first: number; last: number } {
+  const bytes = readFileSync(wal);
+  const commits = Array.from({ length: frames }, (_, at) => at + 1).filter(
+    (frame) => bytes.readUInt32BE(32 + (frame - 1) * FRAME + 4) !== 0,
+  );
+  const [before = 0, last = 0] = commits.slice(-2);
+  assert.ok(last - before > 1, "it has several pages");
+  return { first: before + 1, last };
+}
+
+function overwrite(file: string, at: number, bytes: Uint8Array): void {
+  const whole = readFileSync(file);
+  whole.set(bytes, at);
+  writeFileSync(file, whole);
+}
 
 test("a first start that is killed at any step is followed by one that works", async () => {
   for (const step of ["lock.db", "journal.db", "journal.db-wal", "VERSION", "streams.db"]) {
