@@ -106,8 +106,11 @@ async function outcomeOf(
   receiver: Receiver,
 ): Promise<Outcome> {
   const journal = join(folder, "data", "journal.db");
+  // An empty log is as good as none.
   const contents = () =>
-    ["", "-wal"].map((end) => (existsSync(journal + end) ? hash(readFileSync(journal + end)) : null));
+    ["", "-wal"]
+      .map((end) => (existsSync(journal + end) ? readFileSync(journal + end) : Buffer.alloc(0)))
+      .map(hash);
   const found = contents();
   receiver.received.clear();
   let daemon: Awaited<ReturnType<typeof start>>;

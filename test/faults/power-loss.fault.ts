@@ -3,6 +3,7 @@
  * afterwards. With commits that don't wait for the disk the same run has to lose events: it proves itself by that.
  */
 import assert from "node:assert/strict";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
@@ -97,6 +98,8 @@ async function cutPower({ daemon }: Proving, disk: Disk): Promise<void> {
   daemon.signal("SIGKILL");
   assert.equal(await daemon.ended(), "SIGKILL");
   disk.powerLoss();
+  // The machine has been started anew, as the journal sees it.
+  rmSync(join(daemon.folder, "data", "boot"), { force: true });
 }
 
 /** The ids that were promised and are not in the journal. */
