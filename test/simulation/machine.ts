@@ -20,6 +20,8 @@ export class Machine {
   /** How often the wall clock was set, and when last in this process (monotonic). */
   steps = 0;
   steppedAt = Number.NEGATIVE_INFINITY;
+  /** How far the wall clock was from the monotonic one when this process began. */
+  offset = 0;
   /** What strikes the next process: at which call into the storage, and for how many. */
   nextFault: { readonly after: number; readonly kind: Fault; readonly times: number } | null = null;
   /** The storage of the process that is opening, or was opened last. */
@@ -36,6 +38,7 @@ export class Machine {
   aim(storage: FaultyStorage): void {
     this.opening = storage;
     this.steppedAt = Number.NEGATIVE_INFINITY;
+    this.offset = Math.round(this.clock.wall() - this.clock.monotonic());
     if (this.nextFault === null) return;
     const { after, kind, times } = this.nextFault;
     storage.failAfter(after, kind, times);

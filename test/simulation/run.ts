@@ -73,8 +73,8 @@ export class Run {
     };
     this.truth = new Truth(
       machine.disk,
-      () => clock.monotonic(),
-      () => ({ at: machine.steppedAt, steady: machine.steps === 0 }),
+      { now: () => clock.monotonic(), wall: () => clock.wall() },
+      () => machine,
     );
     this.receivers = new Receivers(this.truth, clock, chance, () => machine.steps === 0);
     this.#stream = new StreamTruth("live", this.truth);

@@ -75,7 +75,9 @@ export class SinkTruth {
     assert.ok(this.#inFlight <= slots, `${shown}: ${this.#inFlight} under way, of ${slots}`);
     this.#checkRate(now, policies, shown);
     // It was leased just before: its message took a turn of the event loop to be made.
-    if (now === this.#since) return false;
+    const left =
+      this.paused || (this.#heldUntil ?? 0) > now || (this.#waitMs !== null && this.#openUntil > now);
+    if (left && now === this.#since) return false;
     assert.ok(!this.paused, `${shown}: the sink is paused`);
     if (this.#heldUntil !== null) {
       assert.ok(
@@ -131,6 +133,7 @@ export class SinkTruth {
 
   resumed(now: number): void {
     this.paused = false;
+    this.#since = Number.NEGATIVE_INFINITY;
     this.#openUntil = now;
     if (this.#heldUntil !== null) this.#heldUntil = now;
     this.#note();

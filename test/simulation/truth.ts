@@ -25,8 +25,9 @@ export interface Known {
   readonly cause: Seq | null;
   /** Null where the body is no sender's. */
   readonly content: Content | null;
-  /** Monotonic. */
+  /** Monotonic, and how far the wall clock was from it. */
   readonly committedAt: number;
+  readonly offset: number;
   /** The first configuration that it may have been looked at under. */
   readonly since: number;
 }
@@ -49,18 +50,24 @@ export class Truth {
   broken: unknown = null;
   readonly #disk: Disk;
   readonly #now: () => number;
-  /** When the wall clock was set last in this life (monotonic); with `steady`: it never was. */
-  readonly stepped: () => { readonly at: number; readonly steady: boolean };
+  readonly #wall: () => number;
+  /** When the wall clock was set last in this life (monotonic), and how far it was from the monotonic one before that. */
+  readonly clock: () => { readonly steppedAt: number; readonly offset: number };
   readonly #named = new Map<string, Seq>();
   #ids = new Map<number, string>();
   #oldest: Seq;
   /** The configuration that a `reconcile` on its way came from. */
   readonly #asked = new Map<readonly SubscriptionDefinition[], Configuration>();
 
-  constructor(disk: Disk, now: () => number, stepped: Truth["stepped"]) {
+  constructor(
+    disk: Disk,
+    { now, wall }: Readonly<Record<"now" | "wall", () => number>>,
+    clock: Truth["clock"],
+  ) {
     this.#disk = disk;
     this.#now = now;
-    this.stepped = stepped;
+    this.#wall = wall;
+    this.clock = clock;
     this.newest = Number(disk.all("SELECT seq FROM sqlite_sequence WHERE name = 'event'")[0]?.seq);
     this.#oldest = this.newest + 1;
   }
@@ -156,6 +163,7 @@ export class Truth {
         cause: row.cause === null ? null : Number(row.cause),
         content: source === LEAT_SOURCE ? null : (JSON.parse(body) as Content),
         committedAt: this.#now(),
+        offset: Math.round(this.#wall() - this.#now()),
         since: this.holding,
       };
       assert.equal(known.seq, this.newest + 1, "J5: seqs are dense");
