@@ -171,6 +171,7 @@ export class Life {
       streams: this.#index,
       guard,
       clock,
+      logger: silent,
     });
     this.journal = journal;
     this.delivery = new Delivery({
