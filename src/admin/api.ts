@@ -46,6 +46,7 @@ const OPERATIONS: readonly Operation[] = [
   { method: "POST", pattern: /^\/replay$/, run: replay },
   { method: "POST", pattern: /^\/purge$/, run: purge },
   { method: "POST", pattern: /^\/reload$/, run: reload },
+  { method: "POST", pattern: /^\/confirm-clock$/, run: confirmClock },
   { method: "POST", pattern: /^\/sinks\/([^/]+)\/pause$/, run: pauseSink },
   { method: "POST", pattern: /^\/sinks\/([^/]+)\/resume$/, run: resumeSink },
 ];
@@ -249,6 +250,14 @@ async function reload({ daemon }: Call): Promise<Answer> {
       },
     },
   };
+}
+
+/** The time that is taken to be right is answered, so that a person sees what was confirmed. */
+function confirmClock({ daemon }: Call): Answer {
+  const doubted = daemon.journal.confirmClock();
+  const time = rfc3339(daemon.clock.wall());
+  daemon.log.info({ time, doubted }, "a person says that the clock is right");
+  return { value: { time, doubted } };
 }
 
 function pauseSink({ daemon, path: [name = ""], body }: Call): Answer {

@@ -87,6 +87,10 @@ export function createScrape({ counter, gauge }: MetricMakers): Scrape {
       "dedupe_evicted_early_total",
       "Ids forgotten before their time, for want of room.",
     ),
+    damagedEvents: gauge(
+      "damaged_events",
+      "Events whose bytes on disk were found not to match their checksum, since the start.",
+    ),
     uncommittedBytes: gauge("journal_uncommitted_bytes", "Bytes that wait for a commit."),
     fileBytes: gauge("journal_file_bytes", "Size of the journal's file."),
     walBytes: gauge("journal_wal_bytes", "Size of its write-ahead log."),

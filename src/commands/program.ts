@@ -1,6 +1,7 @@
 /** The command line: every command, one line each. */
 import { Command } from "commander";
 import { version } from "../version.ts";
+import { confirmClockCommand } from "./confirm-clock.ts";
 import { fail, watchOutput } from "./exit.ts";
 import { initCommand } from "./init.ts";
 import { purgeCommand } from "./purge.ts";
@@ -25,6 +26,7 @@ const COMMANDS: readonly ((program: Command) => void)[] = [
   reloadCommand,
   pauseCommand,
   resumeCommand,
+  confirmClockCommand,
 ];
 
 export async function main(argv: readonly string[]): Promise<void> {

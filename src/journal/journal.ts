@@ -336,6 +336,8 @@ export interface JournalMetrics {
   readonly events: number;
   readonly dedupeIds: number;
   readonly dedupeEvictedEarly: number;
+  /** Events whose bytes on disk were found not to match their checksum, since the start. */
+  readonly damagedEvents: number;
   readonly retainedThrough: Seq;
 }
 
@@ -352,6 +354,10 @@ export interface Journal {
   metrics(): JournalMetrics;
   /** Changes retention and limits at run time (reload). */
   configure(settings: JournalTuning): void;
+  /**
+   * A person says that the wall clock is right: deleting and expiring by age go on at once. False: it wasn't doubted.
+   */
+  confirmClock(): boolean;
   /** Commits what waits, checkpoints, closes. Leases still out are as if released. */
   close(): Promise<void>;
 }

@@ -3,9 +3,11 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import { getJson, postJson, startForTest } from "../daemon/running.ts";
 import { MAIN, makeReceiver } from "../e2e/daemon.ts";
+import { newFolder, openAt } from "../journal/sqlite/journal-kit.ts";
 import { waitFor } from "../wait-for.ts";
 
 /** `leat …` as a person runs it, against a daemon of this process. */
@@ -100,6 +102,30 @@ test("leat pause and leat resume", async (t) => {
   assert.match(JSON.stringify(json.degraded), /maintenance/);
   assert.equal((await leat(["resume", "out", "--admin", admin])).code, 0);
   assert.equal((await leat(["resume", "nobody", "--admin", admin])).code, 1);
+});
+
+test("a clock that jumped between two runs is doubted, /readyz and the log name leat confirm-clock, and it ends that", async (t) => {
+  const folder = newFolder();
+  await (await openAt(join(folder, "data"))).close();
+  const database = new DatabaseSync(join(folder, "data", "journal.db"));
+  // The last run's clock was two hours ahead of this one's.
+  database.exec(
+    "UPDATE meta SET value = json_set(value, '$.wall', (value ->> '$.wall') + 7200000) WHERE name = 'clock'",
+  );
+  database.close();
+  const { admin, logged } = await startForTest(t, yaml("http://127.0.0.1:9"), { folder });
+  const degraded = async () => JSON.stringify((await getJson(`${admin}/readyz`)).json.degraded);
+  assert.match(await degraded(), /clock has stepped.*leat confirm-clock/);
+  const [doubt] = logged.filter(({ msg }) => /clock has stepped/.test(String(msg)));
+  assert.match(String(doubt?.remedy), /leat confirm-clock/);
+
+  const confirmed = await leat(["confirm-clock", "--admin", admin]);
+  assert.equal(confirmed.code, 0, confirmed.stderr);
+  assert.match(confirmed.stdout, /^The clock is trusted from now on: 2\d{3}-.*Z\.$/m);
+  assert.equal(await degraded(), "[]");
+  assert.ok(logged.some(({ msg }) => /clock is trusted again/.test(String(msg))));
+  const again = await leat(["confirm-clock", "--admin", admin]);
+  assert.match(again.stdout, /wasn't doubted/);
 });
 
 test("the token comes from LEAT_ADMIN_TOKEN, or from the configuration that is named", async (t) => {

@@ -33,6 +33,8 @@ export function preamble(server = "", watermark = "{ share: 0%, size: 0B }"): st
 export interface StartOptions {
   readonly server?: string;
   readonly watermark?: string;
+  /** Where the configuration and the journal (`data`) are, or will be; removed at the end. A new one unless named. */
+  readonly folder?: string;
 }
 
 /** Starts one with this YAML; the test's end stops it. */
@@ -51,7 +53,7 @@ export async function startRunning(
   yaml: string,
   options: StartOptions = {},
 ): Promise<Running & { stop(): Promise<void> }> {
-  const folder = mkdtempSync(join(tmpdir(), "leat-daemon-"));
+  const folder = options.folder ?? mkdtempSync(join(tmpdir(), "leat-daemon-"));
   const file = join(folder, "leat.yaml");
   const logged: Record<string, unknown>[] = [];
   const writeConfig = (text: string) =>

@@ -1,10 +1,12 @@
 /** `Log` and what the ledger is fed from: the ring of what was just committed, else the reader's thread. */
 import type { Appended } from "../../component.ts";
+import { LeatError } from "../../errors.ts";
 import type { Event, NewEvent, Seq } from "../../event.ts";
 import type { Logger } from "../../ports.ts";
 import type { Commit, Log } from "../journal.ts";
 import type { Committer } from "./committer.ts";
 import type { BacklogMarks, EventFeed, EventPage } from "./event-feed.ts";
+import { DAMAGED_TYPE } from "./event-row.ts";
 import type { LogQueries } from "./log-queries.ts";
 import { unpackEvents } from "./packed-events.ts";
 import type { Asked } from "./reader.ts";
@@ -61,7 +63,10 @@ export class SqliteLog implements Log, EventFeed, BacklogMarks {
   async get(seq: Seq): Promise<Event | null> {
     const live = this.#ring.get(seq);
     if (live !== undefined) return live;
-    const packed = await this.#queries.get(seq);
+    const packed = await this.#queries.get(seq).catch((error: unknown) => {
+      if (error instanceof LeatError && error.code === "damaged_row") this.#found(seq);
+      throw error;
+    });
     return packed === null ? null : (unpackEvents(packed)[0] ?? null);
   }
 
@@ -94,6 +99,7 @@ export class SqliteLog implements Log, EventFeed, BacklogMarks {
 
   async load(seqs: readonly Seq[]): Promise<readonly (Event | null)[]> {
     const found = unpackEvents(await this.#queries.load(seqs));
+    for (const { type, seq } of found) if (type === DAMAGED_TYPE) this.#found(seq);
     const bySeq = new Map(found.map((event) => [event.seq, event]));
     return seqs.map((seq) => bySeq.get(seq) ?? null);
   }

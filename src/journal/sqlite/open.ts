@@ -150,6 +150,7 @@ async function openParts(
     streams,
     guard,
     clock,
+    logger: log,
   });
   return journal;
 }

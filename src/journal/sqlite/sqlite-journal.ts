@@ -1,6 +1,6 @@
 /** The open journal as the rest of Leat has it: health, metrics, the tick that drives what goes on by itself, closing. */
 import { LeatError } from "../../errors.ts";
-import type { Clock } from "../../ports.ts";
+import type { Clock, Logger } from "../../ports.ts";
 import type {
   History,
   Journal,
@@ -36,7 +36,12 @@ export interface JournalParts {
   readonly streams: StreamIndex & { problem(): string | null; close(): Promise<void> };
   readonly guard: ClockGuard;
   readonly clock: Clock;
+  readonly logger: Logger;
 }
+
+/** Where people see that the clock is doubted: the log and /readyz. */
+const CONFIRM =
+  "if the time is right, `leat confirm-clock` says so; else it is trusted again after ten minutes";
 
 export class SqliteJournal implements Journal {
   readonly log: SqliteLog;
@@ -46,6 +51,8 @@ export class SqliteJournal implements Journal {
   readonly #parts: JournalParts;
   readonly #listeners = new Set<(health: JournalHealth) => void>();
   #stopTicking: () => void = () => {};
+  /** As the log has it. */
+  #clockTrusted = true;
   #closing: Promise<void> | null = null;
 
   constructor(parts: JournalParts) {
@@ -108,6 +115,7 @@ export class SqliteJournal implements Journal {
       events: newest - oldest + 1,
       dedupeIds: state.dedupeIds,
       dedupeEvictedEarly: state.dedupeEvictedEarly,
+      damagedEvents: this.log.damaged.size,
       retainedThrough: oldest - 1,
     };
   }
@@ -116,9 +124,12 @@ export class SqliteJournal implements Journal {
     this.#parts.committer.configure(tuning);
   }
 
-  /** A person says that the wall clock is right after a step: deleting and expiring by age go on at once. */
-  confirmClock(): void {
-    this.#parts.guard.confirm();
+  confirmClock(): boolean {
+    const { guard } = this.#parts;
+    const doubted = !guard.trusted();
+    guard.confirm();
+    this.#tellWriter();
+    return doubted;
   }
 
   close(): Promise<void> {
@@ -142,23 +153,34 @@ export class SqliteJournal implements Journal {
   }
 
   #tick(): void {
-    const { writer, guard, clock } = this.#parts;
-    const now = clock.wall();
-    writer.post({ kind: "tick", now, trusted: guard.trusted(), mark: clockMark(now) }, []);
-    this.#stopTicking = clock.after(TICK_MS, () => this.#tick());
+    this.#tellWriter();
+    this.#stopTicking = this.#parts.clock.after(TICK_MS, () => this.#tick());
+  }
+
+  #tellWriter(): void {
+    const { writer, guard, clock, logger } = this.#parts;
+    const [now, trusted] = [clock.wall(), guard.trusted()];
+    writer.post({ kind: "tick", now, trusted, mark: clockMark(now) }, []);
+    if (trusted === this.#clockTrusted) return;
+    this.#clockTrusted = trusted;
+    if (trusted) logger.info({}, "the clock is trusted again: what is too old is deleted and expires");
+    else logger.warn({ remedy: CONFIRM }, "the clock has stepped: nothing is deleted or expired by age");
   }
 
   #notes(): string[] {
     const { committer, guard, streams } = this.#parts;
     const { dedupeEvictedEarly, walBytes, wantedBytes } = committer.state;
     const notes: string[] = [];
-    if (!guard.trusted()) notes.push("The clock has stepped: nothing is deleted or expired by age for now.");
+    if (!guard.trusted()) {
+      notes.push(`The clock has stepped: nothing is deleted or expired by age for now (${CONFIRM}).`);
+    }
     if (wantedBytes > 0) {
       notes.push("The disk is short of room: settled events are removed before retention.age.");
     }
     if (dedupeEvictedEarly > 0) notes.push(`${dedupeEvictedEarly} ids were forgotten before their time.`);
     if (walBytes > WAL_NOTE_BYTES) notes.push(`journal.db-wal has grown to ${walBytes} bytes.`);
-    if (this.log.damaged.size > 0) notes.push(`${this.log.damaged.size} events are damaged on disk.`);
+    const damaged = this.log.damaged.size;
+    if (damaged > 0) notes.push(`${damaged} ${damaged === 1 ? "event is" : "events are"} damaged on disk.`);
     const problem = streams.problem();
     if (problem !== null) notes.push(`Streams keep no history now: ${problem}.`);
     return notes;

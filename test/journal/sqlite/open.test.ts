@@ -135,7 +135,8 @@ test("a flipped bit in an event is found: get rejects, a page shows a placeholde
       events.filter(({ type }) => type === DAMAGED_TYPE).map(({ seq, body }) => [seq, body.byteLength]),
       [[seqs[7], 0]],
     );
-    assert.match(journal.health().notes.join(), /1 events are damaged/);
+    assert.deepEqual(journal.health().notes, ["1 event is damaged on disk."]);
+    assert.equal(journal.metrics().damagedEvents, 1);
   } finally {
     await close();
   }
