@@ -10,7 +10,6 @@ import { definitionsOf } from "../../src/daemon/subscriptions.ts";
 import { compileTargets } from "../../src/daemon/targets.ts";
 import { Delivery } from "../../src/delivery/delivery.ts";
 import type { DeliveryObserver } from "../../src/delivery/target.ts";
-import type { NewEvent } from "../../src/event.ts";
 import type { JournalTuning } from "../../src/journal/journal.ts";
 import { ClockGuard, explained } from "../../src/journal/sqlite/clock-guard.ts";
 import { Committer } from "../../src/journal/sqlite/committer.ts";
@@ -195,10 +194,6 @@ export class Life {
   /** The journal's file of streams is read. */
   async open(): Promise<void> {
     await this.#index.opened();
-  }
-
-  append(event: NewEvent, dedupeMs: number | null): ReturnType<Committer["append"]> {
-    return this.journal.log.append(event, dedupeMs);
   }
 
   /** As `Daemon.#takeOver`. `tellSwap` is called once the new routes hold for what is committed from now on. */

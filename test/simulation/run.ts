@@ -4,58 +4,44 @@
  * to come to its end (liveness). Everything is drawn from one seed: the same seed makes the same run.
  */
 import assert from "node:assert/strict";
-import type { Appended, StreamSink } from "../../src/component.ts";
-import { type Assembly, type BuiltSink, streamHost } from "../../src/daemon/assembly.ts";
+import type { Assembly, BuiltSink } from "../../src/daemon/assembly.ts";
 import { noObserver } from "../../src/delivery/target.ts";
 import { LeatError } from "../../src/errors.ts";
-import { type NewEvent, NO_HEADERS } from "../../src/event.ts";
 import type { JournalTuning } from "../../src/journal/journal.ts";
-import { sseSink } from "../../src/sinks/sse/sink.ts";
-import { silent } from "../delivery/kit.ts";
 import type { Fault } from "../journal/simulation/faulty-storage.ts";
+import { Audience } from "./audience.ts";
 import {
-  COLORS,
   type Configuration,
   firstConfiguration,
-  isStream,
   nextConfiguration,
-  SOURCES,
-  STREAMS,
   wholeConfiguration,
 } from "./configuration.ts";
 import { Life } from "./life.ts";
 import { Machine, turnOfTheLoop } from "./machine.ts";
+import { Person } from "./person.ts";
 import { Receivers } from "./receivers.ts";
+import { Senders } from "./senders.ts";
 import { stillTime } from "./still-time.ts";
-import { StreamReader } from "./stream-reader.ts";
-import { StreamTruth } from "./stream-truth.ts";
-import { isFree, Truth } from "./truth.ts";
+import { Truth } from "./truth.ts";
 
 const DAY = 86_400_000;
 const LIVES = 3;
 const STEPS = 130;
 
-/** One append that was tried, and what was said about it. */
-interface Sent {
-  readonly event: NewEvent;
-  said: "waiting" | "refused" | "unknown" | Appended;
-}
-
 export class Run {
   readonly machine: Machine;
   readonly truth: Truth;
   readonly receivers: Receivers;
-  readonly sent: Sent[] = [];
-  readonly readers: StreamReader[] = [];
+  readonly senders: Senders;
+  readonly audience: Audience;
+  readonly #person: Person;
   readonly #tuning: JournalTuning;
-  readonly #stream: StreamTruth;
   #configuration: Configuration;
   #life: Life | null = null;
-  #streams = new Map<string, StreamSink>();
+  #sinks = new Map<string, BuiltSink>();
   #reloading = false;
   /** Sources and streams are open: the first configuration of this life holds. */
   #running = false;
-  #purging = false;
   /** Processes that did not end as they should. */
   crashes = 0;
 
@@ -77,11 +63,10 @@ export class Run {
       () => machine,
     );
     this.receivers = new Receivers(this.truth, clock, chance, () => machine.steps === 0);
-    this.#stream = new StreamTruth("live", this.truth);
+    this.senders = new Senders(this.truth, chance);
+    this.audience = new Audience("live", this.truth);
+    this.#person = new Person(this.truth, this.receivers, chance);
     this.#configuration = firstConfiguration(chance, this.#tuning.retention);
-    for (const channels of [["all"], ["c.red", "c.green"], ["**"]]) {
-      this.readers.push(new StreamReader(channels, this.#stream, this.truth));
-    }
   }
 
   async go(): Promise<void> {
@@ -131,7 +116,6 @@ export class Run {
     truth.restarted(machine.steps === 0);
     this.#reloading = false;
     this.#running = false;
-    this.#purging = false;
     let life: Life;
     try {
       life = new Life({ machine, tuning: this.#tuning, observer: noObserver });
@@ -144,7 +128,7 @@ export class Run {
     this.#life = life;
     this.receivers.restarted();
     life.writer.committed = (message) => this.truth.looksAt(() => this.truth.committed(message));
-    this.#streams = new Map(STREAMS.map((name) => [name, this.#makeStream(name, life)]));
+    this.#sinks = this.#makeSinks(life);
     const opened = life.open();
     await life.settle();
     if (!life.crashed) await opened;
@@ -153,39 +137,25 @@ export class Run {
     return true;
   }
 
-  #makeStream(name: string, life: Life): StreamSink {
-    const { truth } = this;
-    const config = sseSink.schema.parse({
-      path: `/${name}`,
-      auth: { type: "none" },
-      channels: ["all", "c.red", "c.green", "**"],
-      envelope: true,
-    });
-    const host = { name, clock: life.clock, log: silent, hosts: null };
-    const real = sseSink.create(config, streamHost(host, undefined, life.journal));
-    let last = 0;
-    return {
-      endpoint: () => real.endpoint(),
-      start: () => real.start(),
-      stop: () => real.stop(),
-      publish: (seq, frames) => {
-        if (life.ended) return;
-        truth.holdsThat(() => this.#stream.published(seq, frames, last));
-        last = seq;
-        real.publish(seq, frames);
-      },
-    };
-  }
-
-  #assembly(configuration: Configuration, life: Life): Assembly {
+  #makeSinks(life: Life): Map<string, BuiltSink> {
     const sinks = new Map<string, BuiltSink>();
-    for (const plan of configuration.plan.sinks) {
+    for (const plan of this.#configuration.plan.sinks) {
       const { name } = plan;
-      const stream = this.#streams.get(name);
-      if (stream !== undefined) sinks.set(name, { kind: "stream", plan, component: stream });
+      if (plan.kind === "stream")
+        sinks.set(name, { kind: "stream", plan, component: this.audience.sink(life) });
       else sinks.set(name, { kind: "pushed", plan, component: this.receivers.sink(name, () => !life.ended) });
     }
-    return { plan: configuration.plan, sources: new Map(), sinks };
+    return sinks;
+  }
+
+  /** As `assemble`: what a reload finds alike it takes over. */
+  #assembly({ plan }: Configuration): Assembly {
+    const sinks = new Map<string, BuiltSink>();
+    for (const one of plan.sinks) {
+      const built = this.#sinks.get(one.name);
+      if (built !== undefined) sinks.set(one.name, { ...built, plan: one });
+    }
+    return { plan, sources: new Map(), sinks };
   }
 
   /** In the background: the steps go on meanwhile. */
@@ -206,7 +176,7 @@ export class Run {
       this.#running = true;
     };
     life
-      .takeOver(this.#assembly(configuration, life), () => void swapped())
+      .takeOver(this.#assembly(configuration), () => void swapped())
       .catch((error: unknown) => {
         if (!(error instanceof LeatError)) this.truth.broken ??= error;
         if (!life.ended) this.#reloading = false;
@@ -227,7 +197,7 @@ export class Run {
       if (!life.crashed && life.committer.lost?.message.includes("closed")) await stopped;
     } else this.crashes++;
     life.end();
-    for (const reader of this.readers) reader.cut();
+    this.audience.cut();
     this.#life = null;
     machine.stop(machine.chance.odds(0.5));
     if (machine.chance.odds(0.1)) machine.loseIndex();
@@ -244,7 +214,7 @@ export class Run {
     const { machine, receivers } = this;
     const { chance } = machine;
     const dice = chance.random();
-    if (dice < 0.12) for (let n = 1 + chance.below(3); n > 0; n--) this.#append();
+    if (dice < 0.12) this.#send(1 + chance.below(3));
     else if (dice < 0.3) receivers.answer();
     else if (dice < 0.38) life.turn();
     else if (dice < 0.5) life.writer.work(1 + chance.below(4));
@@ -254,144 +224,24 @@ export class Run {
     else if (dice < 0.78) life.indexed();
     else if (dice < 0.87) await machine.pass(chance.below(chance.odds(0.1) ? 20_000 : 1500));
     else if (dice < 0.885) this.#reload();
-    else if (dice < 0.9) this.#person();
+    else if (dice < 0.9) this.#person.act(life);
     else if (dice < 0.92) life.writer.idle();
-    else if (dice < 0.955) this.#reader();
+    else if (dice < 0.955) this.#running && this.audience.act(chance);
     else if (dice < 0.985) await life.settle();
     else if (dice < 0.99) machine.stepClock();
     else if (dice < 0.995) await receivers.answerAll();
-    else this.#refuse();
+    else this.senders.bother(life);
     await turnOfTheLoop();
     if (this.truth.broken !== null) throw this.truth.broken;
   }
 
-  #append(): void {
-    if (!this.#running) return;
-    const { chance, clock } = this.machine;
-    const n = this.sent.length;
-    const list = Array.from({ length: 1 + chance.below(3) }, () => chance.below(6));
-    const content = { n, color: chance.pick(COLORS), level: chance.below(10), list };
-    const body = JSON.stringify(content);
-    const event: NewEvent = {
-      source: chance.pick(SOURCES),
-      id: chance.pick([`again ${chance.below(5)}`, `free ${chance.below(5)}`, ...Array(8).fill(`id ${n}`)]),
-      type: "t",
-      subject: null,
-      key: chance.pick([null, null, "k1", "k2", "k3"]),
-      time: clock.wall(),
-      headers: NO_HEADERS,
-      body: Buffer.from(body),
-      hops: 0,
-      cause: null,
-    };
-    const sent: Sent = { event, said: "waiting" };
-    this.sent.push(sent);
-    const life = this.#live;
-    life.append(event, isFree(event.id) ? null : 3 * DAY).then(
-      (appended) => {
-        if (life.ended) return;
-        sent.said = appended;
-        this.#told(sent, appended);
-      },
-      (error: unknown) => {
-        if (life.ended) return;
-        assert.ok(error instanceof LeatError, String(error));
-        sent.said = ["journal_full", "journal_busy", "event_refused"].includes(error.code)
-          ? "refused"
-          : "unknown";
-      },
-    );
-  }
-
-  #refuse(): void {
-    const address = `10.0.0.${this.machine.chance.below(5)}`;
-    this.#live.journal.history.refuse({
-      source: "orders",
-      reason: "signature",
-      address,
-      detail: "no",
-      body: null,
-    });
-  }
-
-  /** J1: what is said yes to is on disk; a duplicate names the one it repeats. */
-  #told({ event }: Sent, { seq, duplicate, differs }: Appended): void {
-    const known = this.truth.events.get(seq);
-    const told = known === undefined ? null : [known.source, known.id];
-    this.truth.holdsThat(() => {
-      assert.deepEqual(
-        told,
-        [event.source, event.id],
-        `J1: ${event.source}/${event.id} was acknowledged as ${seq}`,
-      );
-      const same = known?.body === Buffer.from(event.body).toString();
-      assert.equal(differs, duplicate && !same, `J1: ${seq} is a duplicate that differs`);
-      if (!duplicate) assert.ok(same, `J1: ${seq} has another body`);
-    });
+  #send(count: number): void {
+    for (let n = 0; n < count && this.#running; n++) this.senders.send(this.#live);
   }
 
   #reload(): void {
     if (this.#reloading) return;
     this.#takeOver(nextConfiguration(this.#configuration, this.machine.chance));
-  }
-
-  /** A person pauses and resumes sinks, replays, and lets go what is owed or dead. */
-  #person(): void {
-    const { chance } = this.machine;
-    const life = this.#live;
-    const name = chance.pick([...this.truth.subscriptions.keys()]);
-    const owed = name === undefined ? undefined : this.truth.subscription(name);
-    if (name === undefined || owed === undefined) return;
-    const { sink } = owed.definition;
-    const dice = chance.random();
-    if (dice < 0.4) this.#replay(name);
-    else if (dice < 0.5 && !isStream(sink)) {
-      if (life.delivery.pause(sink, "a person")) this.receivers.of(sink).pauses(life.clock.monotonic());
-    } else if (dice < 0.85 && !isStream(sink)) {
-      this.#resume(sink);
-    } else if (dice < 0.9) this.#purge(name, "owed");
-    else this.#purge(name, "dead");
-  }
-
-  /** What it lets go on goes on at once. */
-  #resume(sink: string): void {
-    const { delivery, clock } = this.#live;
-    if (!delivery.status().some((gate) => gate.sink === sink)) return;
-    this.receivers.of(sink).resumed(clock.monotonic());
-    delivery.resume(sink);
-  }
-
-  #replay(name: string): void {
-    const { chance } = this.machine;
-    const seq = this.truth.newest - chance.below(12);
-    this.#live.journal.ledger.replay(seq, name).catch((error: unknown) => {
-      if (!(error instanceof LeatError)) this.truth.broken ??= error;
-    });
-  }
-
-  #purge(name: string, what: "owed" | "dead"): void {
-    if (this.#purging) return;
-    const life = this.#live;
-    const owed = this.truth.subscription(name);
-    if (life.journal.ledger.subscription(name) === undefined || owed === undefined) return;
-    this.#purging = true;
-    if (what === "owed") owed.letsGo(life.journal.log.bounds().newest);
-    const done = () => {
-      if (!life.ended) this.#purging = false;
-    };
-    life.journal.ledger.purge(name, what).then(done, done);
-  }
-
-  #reader(): void {
-    const { chance } = this.machine;
-    const reader = chance.pick(this.readers);
-    const stream = this.#streams.get("live");
-    if (!this.#running || reader === undefined || stream === undefined) return;
-    const dice = chance.random();
-    if (!reader.connected) reader.connect(stream.endpoint());
-    else if (dice < 0.3) reader.cut();
-    else if (dice < 0.5) reader.stall();
-    else reader.goOn();
   }
 
   // ------------------------------------------------------------------------------------------------------------ checks
@@ -416,13 +266,7 @@ export class Run {
     if (this.truth.broken !== null) throw this.truth.broken;
     truth.checkAccounts();
     truth.checkRemoved();
-    for (const [n, { event, said }] of this.sent.entries()) {
-      const refused = said === "refused" || (typeof said !== "string" && said.duplicate);
-      assert.ok(
-        !refused || !truth.took(n),
-        `J2: ${event.source}/${event.id} was ${JSON.stringify(said)}, and is there`,
-      );
-    }
+    this.senders.check();
   }
 
   // ---------------------------------------------------------------------------------------------------------- liveness
@@ -435,23 +279,15 @@ export class Run {
     this.#configuration = wholeConfiguration(this.#configuration, names, machine.chance);
     assert.ok(await this.#start(false));
     const life = this.#live;
-    for (let n = 0; n < 5; n++) this.#append();
+    this.#send(5);
     for (let round = 0; round < 300; round++) {
       await life.settle();
-      for (const reader of this.readers) {
-        reader.goOn();
-        const stream = this.#streams.get("live");
-        if (!reader.connected && stream !== undefined) reader.connect(stream.endpoint());
-      }
+      this.audience.gather();
       await receivers.answerAll();
       await life.settle();
       this.#checkCounts();
       if (this.truth.broken !== null) throw this.truth.broken;
-      if (round % 8 === 0) {
-        for (const name of receivers.sinks.keys()) this.#resume(name);
-        for (const name of truth.subscriptions.keys())
-          life.journal.ledger.purge(name, "dead").catch(() => {});
-      }
+      if (round % 8 === 0) this.#person.freeAll(life);
       const ended = life.journal.ledger.subscriptions().every((live) => live.lag() === null);
       if (ended && round > 20 && receivers.waiting === 0) break;
       await machine.pass(1000);
@@ -483,32 +319,8 @@ export class Run {
       assert.ok(live !== undefined, `${name} is gone`);
       owed.checkEnd(live.counts());
     }
-    for (const { event, said } of this.sent) {
-      if (typeof said === "string") continue;
-      const known = truth.events.get(said.seq);
-      assert.deepEqual(
-        [known?.source, known?.id],
-        [event.source, event.id],
-        `J1: ${said.seq} was acknowledged`,
-      );
-    }
     truth.checkDeaths();
-    this.#checkReaders();
-  }
-
-  #checkReaders(): void {
-    const owed = this.truth.subscription("live");
-    const last = Math.max(0, ...[...(owed?.routes.values() ?? [])].flatMap((route) => [...route.owed]));
-    for (const reader of this.readers) {
-      assert.ok(reader.connected, "a reader is not connected");
-      assert.ok(
-        reader.position === null || reader.position >= last,
-        `a reader at ${reader.position} has not got all up to ${last}`,
-      );
-      if (!this.machine.indexLost) {
-        assert.equal(reader.gaps, 0, "a reader was told of a gap though nothing was removed");
-      }
-    }
+    this.audience.checkEnd(!this.machine.indexLost);
   }
 }
 

@@ -33,12 +33,12 @@ export async function runSeed(seed: number, tally: Tally): Promise<void> {
   } catch (error) {
     throw new Error(`seed ${seed} (run it alone with LEAT_SEED=${seed}): ${error}`, { cause: error });
   }
-  const { truth, sent, readers, receivers } = run;
+  const { truth, senders, audience, receivers } = run;
   const outcome = (...names: string[]) => sum(names.map((name) => receivers.outcomes.get(name) ?? 0));
   tally.seeds++;
   tally.crashes += run.crashes;
   tally.events += truth.events.size;
-  for (const { said } of sent) {
+  for (const { said } of senders.sent) {
     if (said === "refused" || said === "unknown") tally[said]++;
     else if (said !== "waiting" && said.duplicate) tally.duplicates++;
   }
@@ -50,8 +50,8 @@ export async function runSeed(seed: number, tally: Tally): Promise<void> {
     tally.purged += purged.size;
     tally.replays += replays.size;
   }
-  tally.frames += sum(readers.map(({ frames }) => frames));
-  tally.gaps += sum(readers.map(({ gaps }) => gaps));
+  tally.frames += sum(audience.readers.map(({ frames }) => frames));
+  tally.gaps += sum(audience.readers.map(({ gaps }) => gaps));
 }
 
 function sum(numbers: readonly number[]): number {

@@ -19,3 +19,12 @@ test("J1 to J8 hold whatever fails, and all that was accepted comes to its end (
     if (ONLY === undefined && what !== "gaps") assert.ok(count > 0, `nothing was ${what}`);
   }
 });
+
+test("the same seed makes the same run", async () => {
+  const run = async () => {
+    const tally = noTally();
+    for (const seed of [1, 2, 3]) await runSeed(seed, tally);
+    return tally;
+  };
+  assert.deepEqual(await run(), await run());
+});
