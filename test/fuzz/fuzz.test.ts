@@ -3,7 +3,7 @@ import { after, test } from "node:test";
 import { stopIsolation } from "../../src/routing/isolation.ts";
 import { properties } from "./all.ts";
 
-const RUNS = Number(process.env.LEAT_FUZZ_RUNS ?? 300);
+const RUNS = Number(process.env.LEAT_FUZZ_RUNS ?? 200);
 const SEED = Number(process.env.LEAT_FUZZ_SEED ?? Date.now() % 2 ** 31);
 
 after(stopIsolation);
