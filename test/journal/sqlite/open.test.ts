@@ -49,7 +49,14 @@ test("the folder is made with mode 0700 and holds the files that ARCHITECTURE.md
   assert.equal(statSync(path).mode & 0o777, 0o700);
   assert.equal(readFileSync(join(path, "VERSION"), "utf8"), "1\n");
   await close();
-  assert.deepEqual(readdirSync(path).sort(), ["VERSION", "ballast", "boot", "journal.db", "lock.db", "streams.db"]);
+  assert.deepEqual(readdirSync(path).sort(), [
+    "VERSION",
+    "ballast",
+    "boot",
+    "journal.db",
+    "lock.db",
+    "streams.db",
+  ]);
 });
 
 test("a second opening of the same folder is refused at once, in this process and in another", async () => {
