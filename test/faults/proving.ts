@@ -64,8 +64,8 @@ export async function makeProving({
 sources:
   in: { type: webhook, path: /in, verify: { type: none }, id: body.id, key: body.key }
 sinks:
-  out: { type: webhook, url: "${landing.url}/", retry: { initial: 100ms, max_wait: 1s } }
-  second: { type: webhook, url: "${second.url}/", retry: { initial: 100ms, max_wait: 1s } }
+  out: { type: webhook, url: "${landing.url}/", retry: { initial: 100ms, max_wait: 1s }, backlog: { size: 1GiB } }
+  second: { type: webhook, url: "${second.url}/", retry: { initial: 100ms, max_wait: 1s }, backlog: { size: 1GiB } }
   live: { type: sse, path: /events, auth: { type: none }, channels: [all], channel: all }
 routes:
   all: { from: in, to: [out, live] }
