@@ -71,7 +71,7 @@ export async function makeDaemon(
       const started = child;
       const over = () => started !== null && (started.exitCode ?? started.signalCode) !== null;
       const ready = async () => over() || (await fetch(`${daemon.admin}/readyz`)).ok;
-      await waitFor("the daemon to be ready", ready, 20_000);
+      await waitFor("the daemon to be ready", ready, 60_000);
       if (over()) throw new Error(`it ended with ${await daemon.ended()}:\n${printed}`);
     },
     signal(signal) {
