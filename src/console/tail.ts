@@ -35,6 +35,7 @@ export interface Tail {
 }
 
 export function createTail({ log, clock, logger }: TailOptions): Tail {
+  const recent = () => Math.max(0, log.bounds().newest - RECENT);
   const endpoint = new SseEndpoint({
     path: "/tail",
     origins: [],
@@ -44,7 +45,9 @@ export function createTail({ log, clock, logger }: TailOptions): Tail {
     channels: [CHANNEL],
     format: { event: false, envelope: false },
     heartbeatMs: 15_000,
-    begin: async () => Math.max(0, log.bounds().newest - RECENT),
+    begin: async () => recent(),
+    // Not the whole journal.
+    afresh: recent,
     maxBuffer: 1024 * 1024,
     maxReaders: MAX_READERS,
     history: historyOf(log),

@@ -1,7 +1,11 @@
 /** Reloads that change what feeds a stream, or its name: its readers, then and later, miss nothing. */
 import assert from "node:assert/strict";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { type TestContext, test } from "node:test";
 import { followStream, type StreamReader } from "../e2e/stream-reader.ts";
+import { newFolder } from "../journal/sqlite/journal-kit.ts";
 import { waitFor } from "../wait-for.ts";
 import { postJson, type Running, startForTest } from "./running.ts";
 
@@ -102,3 +106,43 @@ test("a stream that is renamed by `was` keeps what its readers may come back for
   assert.deepEqual(numbers(present), [1, 2, 3, 4], "sent away by the reload, it came back where it was");
   assert.deepEqual([...back.gaps, ...fresh.gaps, ...present.gaps], []);
 });
+
+/** As `sqlite3 <file> ".backup <copy>"`, while it is in use. */
+function backUp(file: string, copy: string): void {
+  const database = new DatabaseSync(file, { readOnly: true, timeout: 10_000 });
+  database.prepare("VACUUM INTO ?").run(copy);
+  database.close();
+}
+
+for (const left of ["is gone", "was left in the folder"]) {
+  test(`a reader ahead of a backup that was put back hears a gap, and all that comes then; its index ${left}`, async (t) => {
+    const running = await startForTest(t, yaml(ALL));
+    const data = join(newFolder(), "data");
+    mkdirSync(data);
+    await post(running, "in", 1, 2);
+    const reader = follow(t, running);
+    await post(running, "in", 3);
+    await waitFor(
+      "both to be settled",
+      () => running.daemon.journal.ledger.subscription("live")?.lag() === null,
+    );
+    backUp(join(running.folder, "data/journal.db"), join(data, "journal.db"));
+    const lost = await post(running, "in", 4, 5, 6);
+    const last = lost.at(-1) ?? 0;
+    const indexed = () => running.daemon.journal.streams.places().get("live")?.newest === last;
+    await waitFor("what the backup hasn't, in the index", indexed);
+    if (left !== "is gone") backUp(join(running.folder, "data/streams.db"), join(data, "streams.db"));
+    reader.close();
+
+    const folder = join(data, "..");
+    const restored = await startForTest(t, yaml(ALL), { folder });
+    const ahead = follow(t, restored, last);
+    await waitFor("the gap", () => ahead.gaps.length === 1);
+    await post(restored, "in", 7, 8);
+    await waitFor("what came since", () => numbers(ahead).includes(8));
+    assert.deepEqual(numbers(ahead), [1, 2, 3, 7, 8], "all that is held, and nothing of what was lost");
+    const late = follow(t, restored, 1);
+    await waitFor("a later reader", () => numbers(late).includes(8));
+    assert.deepEqual(numbers(late), [1, 2, 3, 7, 8]);
+  });
+}

@@ -18,6 +18,17 @@ async function open(stream: StreamUnderTest, query: string, headers: Record<stri
   return reader;
 }
 
+/** One long poll. */
+async function ask(stream: StreamUnderTest, query: string) {
+  const response = await fetch(`${stream.url}?${query}`, { headers: { accept: "application/json" } });
+  assert.equal(response.status, 200);
+  return (await response.json()) as {
+    events: { seq: number; data: unknown }[];
+    next: number;
+    gap?: object;
+  };
+}
+
 describe("what a reader hears", () => {
   test("the first bytes come at once, with the headers that keep proxies from buffering", async () => {
     await withStream({}, async (stream) => {
@@ -161,10 +172,32 @@ describe("resuming", () => {
     });
   });
 
-  test("one above what was committed, or that is none, gets a gap and goes on live", async () => {
+  test("one above what was committed (a backup was put back) gets a gap, then all there is; a poll too", async () => {
     await withStream({}, async (stream) => {
       await fill(stream, 100, 110);
-      for (const asked of ["999", "urn:uuid:1", "-5", "1e3", "99999999999999999999", "x".repeat(500)]) {
+      const reader = await open(stream, "channel=a", { "last-event-id": "999" });
+      await waitFor("the rest", () => reader.data.at(-1) === "109");
+      const [gap, ...rest] = reader.events;
+      assert.equal(gap?.type, "gap");
+      assert.equal(gap?.lastEventId, "99");
+      assert.deepEqual(JSON.parse(gap?.data ?? ""), { asked: 999, oldest: 99, newest: 110 });
+      assert.deepEqual(
+        rest.map(({ data }) => data),
+        ["101", "103", "105", "107", "109"],
+      );
+      reader.close();
+      assert.deepEqual(await ask(stream, "channel=a&since=999"), {
+        events: [],
+        next: 99,
+        gap: { asked: 999, oldest: 99, newest: 110 },
+      });
+    });
+  });
+
+  test("one that is none gets a gap and goes on live", async () => {
+    await withStream({}, async (stream) => {
+      await fill(stream, 100, 110);
+      for (const asked of ["urn:uuid:1", "-5", "1e3", "99999999999999999999", "x".repeat(500)]) {
         const reader = await open(stream, "channel=a", { "last-event-id": asked });
         await waitFor("the gap", () => reader.events.length === 1);
         assert.equal(reader.events[0]?.type, "gap");
@@ -357,16 +390,6 @@ describe("who may read", () => {
 });
 
 describe("long polls", () => {
-  const ask = async (stream: StreamUnderTest, query: string) => {
-    const response = await fetch(`${stream.url}?${query}`, { headers: { accept: "application/json" } });
-    assert.equal(response.status, 200);
-    return (await response.json()) as {
-      events: { seq: number; data: unknown }[];
-      next: number;
-      gap?: object;
-    };
-  };
-
   test("answer at once what is there", async () => {
     await withStream({}, async (stream) => {
       for (let seq = 10; seq <= 15; seq++)

@@ -34,7 +34,10 @@ describe("positions", () => {
     assert.deepEqual(resolvePosition(100, known), { position: 100, gap: null });
     assert.deepEqual(resolvePosition(205, known), { position: 205, gap: null });
     assert.equal(resolvePosition(99, known).position, 100);
-    assert.equal(resolvePosition(206, known).position, 200);
+    // Ahead of all that was handed out: a backup was put back, and it knows nothing of what came since.
+    const gap = { asked: 206, oldest: 100, newest: 200 };
+    assert.deepEqual(resolvePosition(206, known), { position: 100, gap });
+    assert.deepEqual(resolvePosition(206, { ...known, afresh: 190 }), { position: 190, gap });
     assert.deepEqual(resolvePosition("x", known).gap, { asked: "x", oldest: 100, newest: 200 });
     // An index that knows nothing can't vouch for a position.
     assert.notEqual(resolvePosition(150, { oldest: 0, newest: 0, committed: 300 }).gap, null);

@@ -121,7 +121,13 @@ async function openParts(
   const events = new SqliteLog(committer, ring, forDelivery.proxy<LogQueries>("log", LOG_QUERIES), log);
   const guard = new ClockGuard(clock, start.mark === null || explained(start.mark, clockMark(now)));
   const mayRemoveByAge = () => guard.trusted();
-  const streams = await openStreamIndex({ file: folder.file("streams.db"), log, clock, mayRemoveByAge });
+  const streams = await openStreamIndex({
+    file: folder.file("streams.db"),
+    log,
+    clock,
+    mayRemoveByAge,
+    newest: start.newest,
+  });
   opened.push(() => streams.close());
   const ledger = new SqliteLedger({
     commits: committer,

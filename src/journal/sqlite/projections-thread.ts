@@ -31,6 +31,8 @@ export type ProjectionsRequest =
   | { readonly op: "seqAt"; readonly stream: string; readonly time: number }
   | { readonly op: "cutOff"; readonly stream: string; readonly time: number }
   | { readonly op: "trim"; readonly stream: string; readonly max: number }
+  /** The file is none of this journal's: it is put aside, and an empty one made. */
+  | { readonly op: "renounce" }
   /** For tests of a full disk. */
   | { readonly op: "maxPages"; readonly pages: number }
   | { readonly op: "close" };
@@ -42,6 +44,7 @@ export interface ProjectionsResults {
   readonly seqAt: Seq;
   readonly cutOff: StreamPlace | null;
   readonly trim: number;
+  readonly renounce: null;
   readonly maxPages: null;
   readonly close: null;
 }
@@ -109,6 +112,9 @@ export class Projections {
         return rows.cutOff(request.stream, request.time);
       case "trim":
         return rows.trim(request.stream, request.max);
+      case "renounce":
+        this.#renounce();
+        return null;
       case "maxPages":
         rows.limitPages(request.pages);
         return null;
@@ -147,6 +153,13 @@ export class Projections {
     this.#rows = this.#open();
     this.#rows.restore(this.#places);
     this.#places = this.#rows.places();
+  }
+
+  #renounce(): void {
+    this.#close();
+    this.#file.setAside();
+    this.#places = new Map();
+    this.#rows = this.#open();
   }
 
   #close(): null {

@@ -54,6 +54,8 @@ export interface StreamIndexOptions {
   readonly clock?: Clock;
   /** False while the wall clock can't be trusted: `retain` then removes nothing. */
   readonly mayRemoveByAge?: () => boolean;
+  /** The journal's newest seq as it is opened: an index that is ahead of it is another's. */
+  readonly newest?: Seq;
   /** Another than a thread of its own, for the simulation. */
   readonly thread?: (host: IndexThreadHost) => IndexThread;
 }
@@ -62,6 +64,7 @@ export interface StreamIndexOptions {
 export async function openStreamIndex(options: StreamIndexOptions): Promise<SqliteStreamIndex> {
   const index = new SqliteStreamIndex(options);
   await index.opened();
+  if (options.newest !== undefined) await index.follow(options.newest);
   return index;
 }
 
@@ -116,6 +119,26 @@ export class SqliteStreamIndex implements StreamIndex {
       return null;
     });
     for (const [name, place] of places ?? []) this.#places.set(name, place);
+  }
+
+  /**
+   * An index is written after the journal's commit, so one that is ahead of the journal has been left in a folder whose
+   * journal.db was put back from a backup: what it has under the seqs to come was lost with the journal it belongs to,
+   * and readers would take it for what comes. It is put aside, and filled anew.
+   */
+  async follow(journal: Seq): Promise<void> {
+    const newest = Math.max(0, ...[...this.#places.values()].map((place) => place.newest));
+    if (newest <= journal) return;
+    const done = await this.#ask({ op: "renounce" }).catch((error: unknown) => {
+      this.#failed(error);
+      return undefined;
+    });
+    if (done === undefined) return;
+    this.#places.clear();
+    this.#log.warn(
+      { file: this.#file, newest, journal },
+      "the stream index is ahead of the journal (a backup was put back): set aside and made anew",
+    );
   }
 
   /** Also: a stream whose `newest` is below its subscription's cursor has lost what lies between. */

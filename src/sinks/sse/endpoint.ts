@@ -64,6 +64,8 @@ export interface SseOptions {
   readonly heartbeatMs: number;
   /** Where a reader begins that names no position, at most where it is now; absent: there. */
   readonly begin?: () => Promise<Seq>;
+  /** As `Known.afresh`. */
+  readonly afresh?: () => Seq;
   readonly maxBuffer: number;
   readonly maxReaders: number;
   readonly history: StreamHistory;
@@ -277,7 +279,7 @@ export class SseEndpoint implements HttpEndpoint {
   }
 
   async #resolve(asked: Asked): Promise<{ position: Seq; gap: Gap | null }> {
-    const { history, committed, begin } = this.#options;
+    const { history, committed, begin, afresh } = this.#options;
     if (asked === null && !begin) return { position: this.#feed.published, gap: null };
     const since = asked === null && begin ? await begin() : 0;
     const bounds = await history.bounds();
@@ -285,7 +287,8 @@ export class SseEndpoint implements HttpEndpoint {
       return { position: Math.min(Math.max(since, bounds.oldest), this.#feed.published), gap: null };
     }
     const newest = Math.max(bounds.newest, this.#feed.published);
-    const resolved = resolvePosition(asked, { oldest: bounds.oldest, newest, committed: committed() });
+    const known = { oldest: bounds.oldest, newest, committed: committed() };
+    const resolved = resolvePosition(asked, afresh ? { ...known, afresh: afresh() } : known);
     if (resolved.gap) this.#counters.gaps++;
     return resolved;
   }

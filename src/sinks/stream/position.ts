@@ -19,6 +19,8 @@ export interface Known {
   readonly newest: Seq;
   /** The last seq committed by the journal. What was handed out live may be above `newest` after a crash, never above this. */
   readonly committed: Seq;
+  /** Where one goes on who is ahead of all that; absent: from `oldest`. */
+  readonly afresh?: Seq;
 }
 
 /** Of a malformed position so much is told back. */
@@ -35,13 +37,18 @@ export function askedPosition(header: string | undefined, query: URLSearchParams
   return Number.isSafeInteger(seq) ? seq : text.slice(0, ECHOED);
 }
 
-/** Where a reader goes on from that asked for `asked`, and the gap it must hear of, if any. */
+/**
+ * Where a reader goes on from that asked for `asked`, and the gap it must hear of, if any. A position above all that was
+ * ever handed out is one of a journal that was there before a backup was put back: the reader may know none of what has
+ * come since, so it gets all that is held.
+ */
 export function resolvePosition(asked: Seq | string, known: Known): { position: Seq; gap: Gap | null } {
-  const { oldest, newest, committed } = known;
+  const { oldest, newest, committed, afresh = oldest } = known;
   const gap = { asked, oldest, newest };
   if (typeof asked === "string") return { position: newest, gap };
   if (asked < oldest) return { position: oldest, gap };
+  if (asked > Math.max(newest, committed)) return { position: Math.max(oldest, afresh), gap };
   const unknown = newest === 0 && asked > 0;
-  if (unknown || asked > Math.max(newest, committed)) return { position: newest, gap };
+  if (unknown) return { position: newest, gap };
   return { position: asked, gap: null };
 }
