@@ -28,6 +28,7 @@ const DEBIAN: readonly { readonly name: string; readonly there: boolean; readonl
   { name: "systemd", there: present("systemd-notify") && present("systemd-analyze") },
   { name: "systemd-container", there: present("systemd-nspawn") },
   { name: "libfaketime", there: libfaketime() !== undefined },
+  { name: "sqlite3", there: present("sqlite3") },
   { name: "perl", there: present("perl") },
   { name: "python3-venv", there: succeeds("python3", ["-c", "import ensurepip, venv"]) },
 ];

@@ -95,8 +95,8 @@ function lost(file: string, trace: string): LeatError {
 function damaged(what: string, cause?: unknown): LeatError {
   return new LeatError("damaged", "journal_damaged", `The journal's file is damaged: ${what}`, {
     hint:
-      "Nothing was changed. Keep a copy of the folder; check the disk; restore a backup, or salvage with " +
-      "`sqlite3 journal.db .recover`, or move the folder away to start with an empty journal.",
+      "Nothing was changed. Keep a copy of the folder; check the disk; restore a backup, or save what can be read as " +
+      'docs/operating.md tells ("A file is damaged"), or move the folder away to start with an empty journal.',
     cause,
   });
 }
