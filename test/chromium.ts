@@ -3,8 +3,8 @@ import { type Browser, chromium } from "playwright-core";
 /** Where the browser for tests is: Debian's package, unless LEAT_CHROMIUM names another. */
 export const CHROMIUM = process.env.LEAT_CHROMIUM ?? "/usr/bin/chromium";
 
-/** A real, headless Chromium that talks to nobody but us; close it. */
-export function launchChromium(): Promise<Browser> {
+/** A real, headless Chromium that talks to nobody but us; close it. `more`: further arguments of its command line. */
+export function launchChromium(...more: readonly string[]): Promise<Browser> {
   return chromium.launch({
     executablePath: CHROMIUM,
     args: [
@@ -15,6 +15,7 @@ export function launchChromium(): Promise<Browser> {
       "--disable-background-networking",
       "--disable-component-update",
       "--disable-sync",
+      ...more,
     ],
   });
 }
