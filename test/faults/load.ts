@@ -31,7 +31,7 @@ export interface Load {
   readonly promised: Tally;
   /** Answers that were no 2xx, and connections that were cut, by what they said. */
   readonly refused: ReadonlyMap<string, number>;
-  /** Resolves when the last has its answer. */
+  /** Resolves when the last has its answer; may be called again. */
   stop(): Promise<void>;
 }
 
@@ -91,18 +91,20 @@ export function startLoad(options: LoadOptions): Load {
     }, 10);
   }
 
+  let ended: Promise<void> | null = null;
+  const end = async () => {
+    stopped = true;
+    if (timer !== null) clearInterval(timer);
+    await Promise.all([...senders, ...underWay]);
+    await pool.close();
+  };
   return {
     promised,
     refused,
     get next() {
       return next;
     },
-    async stop() {
-      stopped = true;
-      if (timer !== null) clearInterval(timer);
-      await Promise.all([...senders, ...underWay]);
-      await pool.close();
-    },
+    stop: () => (ended ??= end()),
   };
 }
 

@@ -92,6 +92,11 @@ routes:
   const load = startLoad({ url: daemon.url, perSecond, connections: 64, from: full.next, bytes: BODY_BYTES });
   const watch = watchIdentity(daemon.admin, 2);
   const steady = followStream(`${daemon.url}/events`);
+  t.after(async () => {
+    steady.close();
+    await load.stop();
+    await watch.stop();
+  });
   const seen = new Tally();
   let lastSeq = 0;
   let disordered = 0;
@@ -121,7 +126,12 @@ routes:
   visitor.close();
   await load.stop();
   const lost = () => load.promised.missingIn(settled);
-  await waitFor("every promised event at the receiver", () => lost().length === 0, 120_000);
+  await waitFor("every promised event at the receiver", () => lost().length === 0, 120_000).catch(
+    async (error) => {
+      t.diagnostic(`not at the receiver: ${lost().slice(0, 10)}; ${await whatIsOpen(daemon.admin)}`);
+      throw error;
+    },
+  );
   await waitFor(
     "every promised event at the reader",
     () => {
@@ -185,4 +195,17 @@ async function fullLoad(url: string, settled: Tally): Promise<{ perSecond: numbe
   await load.stop();
   await waitFor("the full load to be settled", () => load.promised.missingIn(settled).length === 0, 60_000);
   return { perSecond, next: load.next };
+}
+
+/** For who has to find out: what isn't settled, and what died of something else than the receiver's 404. */
+async function whatIsOpen(admin: string): Promise<string> {
+  const text = await (await fetch(`${admin}/metrics`)).text();
+  const open = text
+    .split("\n")
+    .filter((line) => /^leat_(unsettled|breaker_open|sink_paused)\{.*[1-9]\d*$/.test(line));
+  const { dead } = (await (await fetch(`${admin}/api/dead?limit=500`)).json()) as {
+    dead: { error: string }[];
+  };
+  const others = dead.filter(({ error }) => error !== "dead_on").slice(0, 3);
+  return `${open.join("; ")}; dead otherwise: ${JSON.stringify(others)}`;
 }
