@@ -5,6 +5,7 @@
  */
 import {
   type Checkpoint,
+  type ListStatement,
   openStorage,
   type Row,
   type SqlValue,
@@ -68,6 +69,10 @@ export class Disk implements Storage {
 
   prepare(sql: string): Statement {
     return this.#real.prepare(sql);
+  }
+
+  prepareLists(sql: string): ListStatement {
+    return this.#real.prepareLists(sql);
   }
 
   all(sql: string, ...values: SqlValue[]): Row[] {

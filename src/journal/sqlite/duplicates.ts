@@ -8,8 +8,8 @@ import { DedupeTable } from "./dedupe-table.ts";
 import type { Row, Statement, Storage } from "./storage.ts";
 
 const COLUMNS = 7;
-/** Rows read at once when the table is filled at start. */
-const PAGE = 20_000;
+/** Rows read at once when the table is filled at start: so few that they are garbage before they are old. */
+const PAGE = 1_000;
 
 export interface Original {
   readonly seq: Seq;
@@ -50,9 +50,11 @@ export class Duplicates {
     this.#remove = storage.prepare("DELETE FROM dedupe WHERE seq <= ?");
     const count = Number(storage.prepare("SELECT count(*) AS n FROM dedupe").get()?.n ?? 0);
     this.#table = new DedupeTable(seed, count);
-    const page = storage.prepare("SELECT seq, source, id FROM dedupe WHERE seq > ? ORDER BY seq LIMIT ?");
-    for (let rows = page.all(-1, PAGE); rows.length > 0; rows = page.all(rows.at(-1)!.seq!, PAGE)) {
-      for (const { seq, source, id } of rows) {
+    const page = storage.prepareLists(
+      "SELECT seq, source, id FROM dedupe WHERE seq > ? ORDER BY seq LIMIT ?",
+    );
+    for (let rows = page.all(-1, PAGE); rows.length > 0; rows = page.all(rows.at(-1)![0]!, PAGE)) {
+      for (const [seq, source, id] of rows) {
         this.#table.add(this.#table.hash(Number(source), String(id)), Number(seq));
       }
     }

@@ -18,6 +18,11 @@ export interface Statement {
   all(...values: SqlValue[]): Row[];
 }
 
+/** For reading many rows: each comes as a list of its columns, which costs half of what an object does. */
+export interface ListStatement {
+  all(...values: SqlValue[]): SqlValue[][];
+}
+
 export interface Checkpoint {
   /** Frames in the WAL, and how many of them are in the database file by now; equal when nothing is left. */
   readonly frames: number;
@@ -29,6 +34,7 @@ export interface Storage {
   exec(sql: string): void;
   /** Prepare once, run often. */
   prepare(sql: string): Statement;
+  prepareLists(sql: string): ListStatement;
   /**
    * Starts a write transaction. A `relaxed` one is committed without waiting for the disk, and made durable by the next
    * full commit: for what may be undone by a power loss (deleting what is past its time), never for what was promised.
@@ -153,6 +159,12 @@ class SqliteStorage implements Storage {
 
   prepare(sql: string): Statement {
     return this.#db.prepare(sql);
+  }
+
+  prepareLists(sql: string): ListStatement {
+    const statement = this.#db.prepare(sql);
+    statement.setReturnArrays(true);
+    return { all: (...values) => statement.all(...values) as unknown as SqlValue[][] };
   }
 
   begin(mode?: "relaxed"): void {

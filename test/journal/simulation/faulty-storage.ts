@@ -2,7 +2,14 @@
  * Stands between the writer and real SQLite: counts every call and makes the Nth one fail, before or (at a commit) after
  * it was done.
  */
-import type { Checkpoint, Row, SqlValue, Statement, Storage } from "../../../src/journal/sqlite/storage.ts";
+import type {
+  Checkpoint,
+  ListStatement,
+  Row,
+  SqlValue,
+  Statement,
+  Storage,
+} from "../../../src/journal/sqlite/storage.ts";
 import type { SeededChance } from "./chance.ts";
 
 /**
@@ -56,6 +63,11 @@ export class FaultyStorage implements Storage {
       get: (...values: SqlValue[]): Row | undefined => this.#call(() => statement.get(...values)),
       all: (...values: SqlValue[]): Row[] => this.#call(() => statement.all(...values)),
     };
+  }
+
+  prepareLists(sql: string): ListStatement {
+    const statement = this.#real.prepareLists(sql);
+    return { all: (...values) => this.#call(() => statement.all(...values)) };
   }
 
   begin(mode?: "relaxed"): void {

@@ -250,6 +250,7 @@ class SmallDisk implements Storage {
 
   exec = (sql: string) => this.#real.exec(sql);
   prepare = (sql: string) => this.#real.prepare(sql);
+  prepareLists = (sql: string) => this.#real.prepareLists(sql);
   begin = (mode?: "relaxed") => this.#real.begin(mode);
   commit = () => this.#real.commit();
   rollback = () => this.#real.rollback();
