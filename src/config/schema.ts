@@ -47,7 +47,11 @@ export const sourceFields = {
   dedupe: dedupe()
     .prefault("3d")
     .describe("How long an event's id is remembered, so that a repeat is dropped"),
-  id: expression().optional().describe("JSONata for the event's id, where the sender's scheme names none"),
+  id: expression()
+    .optional()
+    .describe(
+      "JSONata for the event's id, where the sender's scheme names none. A number names nothing unless it is whole and within ±(2^53 - 1): larger ones run together. Then the event gets a new id",
+    ),
   event_type: expression()
     .optional()
     .describe("JSONata for the event's type, where the sender's scheme names none"),

@@ -3,6 +3,7 @@
  *
  * An expression that yields nothing, or that this arrival breaks (a body that isn't JSON), names nothing: the event is
  * taken all the same, under a new id and without a key. Of an expression that broke, the log says so, without payload.
+ * So does an id that is a number which isn't exact; a key may be one: events that share a key only wait for each other.
  */
 import type { Arrival } from "../component.ts";
 import type { NewEvent } from "../event.ts";
@@ -58,6 +59,8 @@ function asEvent(arrival: Arrival, source: string, time: number): NewEvent {
 /** A sender whose every event breaks an expression is told of once a minute, not at each. */
 const QUIET_MS = 60_000;
 
+const ID_REMEDY = "take the id from a header or a text, or leave id out";
+
 class NameExpression {
   readonly #field: string;
   readonly #expression: Expression;
@@ -87,6 +90,14 @@ class NameExpression {
 
   #name(value: unknown): string | null {
     if (typeof value === "string") return value === "" ? null : value;
+    // Beyond 2^53 JSON's numbers run together in a double: two events would be one, and the later be lost.
+    if (this.#field === "id" && typeof value === "number" && !Number.isSafeInteger(value)) {
+      this.#tell({
+        yields: "a number that isn't whole, or is too large to be told from its neighbours",
+        remedy: ID_REMEDY,
+      });
+      return null;
+    }
     if (typeof value === "number" || typeof value === "boolean") return String(value);
     if (value !== undefined && value !== null)
       this.#tell({ yields: Array.isArray(value) ? "a list" : "a map" });

@@ -30,6 +30,26 @@ test("an event's names come from the source's expressions, plain paths and JSONa
   assert.deepEqual([event?.id, event?.type, event?.key, event?.subject], ["7", "paid", "42", "sub/ject"]);
 });
 
+test("numbers too large to be told apart are no ids: both events are kept, and the log says so once", async (t) => {
+  const running = await startForTest(t, YAML);
+  for (const body of ['{"id":1234567890123456789}', '{"id":1234567890123456790}', '{"id":1.5}']) {
+    const response = await fetch(`${running.url}/in`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body,
+    });
+    assert.deepEqual([response.status, (await response.text()).includes("duplicate")], [200, false]);
+  }
+  await postJson(`${running.url}/in`, { id: Number.MAX_SAFE_INTEGER });
+  const ids = (await events(running, "?source=in")).map(({ id }) => id);
+  assert.equal(ids.filter((id) => UUID7.test(id)).length, 3, ids.join());
+  assert.ok(ids.includes("9007199254740991"));
+  const told = running.logged.filter(({ msg }) => msg === "an event got no name from the expression");
+  assert.equal(told.length, 1);
+  assert.deepEqual([told[0]?.source, told[0]?.field], ["in", "id"]);
+  assert.match(String(told[0]?.remedy), /text/);
+});
+
 test("without expressions, and where they yield nothing, the id is a new UUIDv7 and the type the source's", async (t) => {
   const running = await startForTest(t, YAML);
   await postJson(`${running.url}/plain`, { id: "not asked for" });
