@@ -110,7 +110,7 @@ export class WebhookIntake implements Source, HasEndpoint {
     );
     if (fault === "aborted") return;
     if (fault !== null) return refuse(noBody(fault, maxBody), wire);
-    const late = this.#scheme.beforeBody ? null : this.#verify(raw, wire);
+    const late = this.#scheme.beforeBody ? null : (this.#verify(raw, wire) ?? this.#takeToken());
     if (late !== null) return refuse(late, wire);
 
     let body = wire;
@@ -144,17 +144,27 @@ export class WebhookIntake implements Source, HasEndpoint {
     if (this.#stopping) return notNow("the source is stopping", RESTART_MS);
     const intake = this.#host.intake();
     if (!intake.open) return notNow(intake.reason, intake.retryAfterMs);
-    if (this.#rate !== null) {
-      const waitMs = this.#rate.waitMs(this.#host.clock.monotonic());
-      if (waitMs > 0) return tooFast(waitMs);
-      this.#rate.take();
-    }
+    const many = this.#overRate();
+    if (many !== null) return many;
     const { contentEncoding } = headers;
     const decompress = this.#config.decompress !== false;
     if (contentEncoding !== null && !(decompress && isEncoding(contentEncoding))) {
       return unknownEncoding(contentEncoding, decompress);
     }
-    return this.#scheme.beforeBody ? this.#verify(request.rawHeaders, NOTHING) : null;
+    if (!this.#scheme.beforeBody) return null;
+    return this.#verify(request.rawHeaders, NOTHING) ?? this.#takeToken();
+  }
+
+  #overRate(): Refusal | null {
+    const waitMs = this.#rate?.waitMs(this.#host.clock.monotonic()) ?? 0;
+    return waitMs > 0 ? tooFast(waitMs) : null;
+  }
+
+  /** Only for who is verified: strangers would use up the senders' rate. */
+  #takeToken(): Refusal | null {
+    const many = this.#overRate();
+    if (many === null) this.#rate?.take();
+    return many;
   }
 
   #verify(raw: RawHeaders, wire: Uint8Array): Refusal | null {

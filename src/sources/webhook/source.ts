@@ -41,7 +41,7 @@ const schema = object({
   rate: rate()
     .optional()
     .describe(
-      "The most it takes, such as `100/s`, which may come all at once; beyond it 429. Default: no bound.",
+      "The most it takes, such as `100/s`, which may come all at once; beyond it 429. Only who is verified uses it up. Default: no bound.",
     ),
 });
 

@@ -336,6 +336,20 @@ test("beyond its rate a source answers 429 with Retry-After, and goes on as time
   assert.equal((await post("4")).status, 429);
 });
 
+test("who isn't verified uses up nothing of the rate, by a signature or by credentials", async (t) => {
+  const byBody = await run(t, { verify: STRIPE, rate: "2/m" });
+  for (let n = 0; n < 5; n++) assert.equal((await byBody.post(BODY)).status, 401);
+  for (const status of [200, 200, 429]) {
+    assert.equal((await byBody.post(BODY, signed(BODY, byBody.host))).status, status);
+  }
+  const token = "a-token-that-is-long-enough";
+  const byHead = await run(t, { verify: { type: "bearer", token }, rate: "2/m" });
+  for (let n = 0; n < 5; n++) assert.equal((await byHead.post(BODY)).status, 401);
+  for (const status of [200, 200, 429]) {
+    assert.equal((await byHead.post(BODY, { authorization: `Bearer ${token}` })).status, status);
+  }
+});
+
 test("while intake is closed the answer is 503 with Retry-After, before the body", async (t) => {
   const { host, url, post } = await run(t, { verify: NONE });
   host.state = { open: false, reason: "the disk is full", retryAfterMs: 4200 };
