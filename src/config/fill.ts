@@ -109,8 +109,11 @@ export function fillIn(
   const secretFile = (name: string, path: Path, fail: (message: string, remedy: string | null) => null) => {
     const file = resolve(merged.folder(path), name);
     try {
-      if (statSync(file).size > MAX_SECRET_FILE_BYTES)
-        return fail(`the file ${name} is larger than 1 MiB`, null);
+      const found = statSync(file);
+      // A pipe or a device would be waited for, by a daemon too, and has no size. A folder's error comes from reading it.
+      if (!found.isFile() && !found.isDirectory())
+        return fail(`the file ${name} is a pipe, a device or a socket`, "name a regular file");
+      if (found.size > MAX_SECRET_FILE_BYTES) return fail(`the file ${name} is larger than 1 MiB`, null);
       // Editors and `echo` end a file with a line break that is no part of the secret.
       return hidden(readFileSync(file, "utf8").replace(/\r?\n$/, ""), true);
     } catch (error) {
