@@ -10,8 +10,8 @@ import type { Committed } from "./committed.ts";
  * Of the newest batches, so many stay unpacked once somebody asked: who keeps up shares them. What is decoded of an
  * event hangs on it and may take ten times its bytes.
  */
-const UNPACKED_BYTES = 8 * 1024 * 1024;
-const UNPACKED_EVENTS = 4096;
+const UNPACKED_BYTES = 1024 * 1024;
+const UNPACKED_EVENTS = 256;
 
 const NONE: readonly Committed[] = [];
 

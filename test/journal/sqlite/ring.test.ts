@@ -69,7 +69,7 @@ test("what it holds takes about the memory that it counts, also in commits of on
     for (const event of ring.from(n) ?? []) Object.assign(event, { decoded: "x".repeat(512).split("") });
   }
   // Buffers are given back some time after a collection.
-  const most = limit + 4096 * 6 * 1024;
+  const most = limit + 1024 * 6 * 1024;
   const grown = () => {
     collect();
     const after = process.memoryUsage();
