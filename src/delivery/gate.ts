@@ -22,12 +22,18 @@ export interface Seat {
   leave(): void;
 }
 
+interface Place {
+  readonly entrant: Entrant;
+  /** Waits for its turn. */
+  queued: boolean;
+}
+
 export interface GateStatus extends GuardStatus {
   readonly sink: string;
   readonly inFlight: number;
 }
 
-/** How long starting deliveries may keep the event loop at a stretch: a run of filtered events is work without a wait. */
+/** How long starting deliveries may keep one turn of the event loop: a run of filtered events is work without a wait. */
 const STRETCH_MS = 5;
 
 export class Gate {
@@ -37,10 +43,15 @@ export class Gate {
   #policy: SinkPolicy;
   #bucket: TokenBucket | null;
 
-  readonly #entrants: { readonly entrant: Entrant; ready: boolean }[] = [];
-  #turn = 0;
-  #pumping = false;
-  #resuming = false;
+  readonly #places = new Set<Place>();
+  /** Whoever may have something to deliver, in the order of their turns: from `#head` on. */
+  #queue: Place[] = [];
+  #head = 0;
+  #pumpSoon = false;
+  /** When this turn of the event loop began to start deliveries; null: it hasn't. */
+  #turnBegan: number | null = null;
+  /** This turn has had its time: the next goes on. */
+  #resting = false;
   #closed = false;
   #cancelTimer: (() => void) | null = null;
   #timerAt = 0;
@@ -63,29 +74,28 @@ export class Gate {
       this.#bucket = rate === null ? null : TokenBucket.ofSink(rate, this.#clock.monotonic());
     }
     this.#policy = policy;
-    this.#pump();
+    this.#soon();
   }
 
   // ---------------------------------------------------------------------------------------------------------- turns
 
   join(entrant: Entrant): Seat {
-    const place = { entrant, ready: false };
-    this.#entrants.push(place);
+    const place: Place = { entrant, queued: false };
+    this.#places.add(place);
     return {
       wake: () => {
-        place.ready = true;
-        this.#pump();
+        this.#enqueue(place);
+        this.#soon();
       },
       leave: () => {
-        const index = this.#entrants.indexOf(place);
-        if (index !== -1) this.#entrants.splice(index, 1);
+        this.#places.delete(place);
       },
     };
   }
 
   /** Nobody has a place or a delivery under way. */
   get empty(): boolean {
-    return this.#entrants.length === 0 && this.#inFlight === 0;
+    return this.#places.size === 0 && this.#inFlight === 0;
   }
 
   /** Nothing starts any more. */
@@ -94,41 +104,63 @@ export class Gate {
     this.#cancelTimer?.();
   }
 
+  #enqueue(place: Place): void {
+    if (place.queued) return;
+    place.queued = true;
+    this.#queue.push(place);
+  }
+
+  #dequeue(): Place | undefined {
+    const place = this.#queue[this.#head];
+    if (place === undefined) return undefined;
+    place.queued = false;
+    // Moved up only when half of it is behind the head: a shift for each would be quadratic in the routes.
+    if (++this.#head * 2 >= this.#queue.length) {
+      this.#queue = this.#queue.slice(this.#head);
+      this.#head = 0;
+    }
+    return place;
+  }
+
+  /** Starts what may start, once for all that asks for it meanwhile: a commit wakes each route of the sink. */
+  #soon(): void {
+    if (this.#pumpSoon || this.#resting) return;
+    this.#pumpSoon = true;
+    queueMicrotask(() => {
+      this.#pumpSoon = false;
+      if (!this.#resting) this.#pump();
+    });
+  }
+
   #pump(): void {
-    if (this.#pumping || this.#closed) return;
-    this.#pumping = true;
-    const start = this.#clock.monotonic();
-    try {
-      for (let idle = 0; idle < this.#entrants.length; ) {
-        const free = this.#free();
-        if (free === 0) return;
-        this.#turn = (this.#turn + 1) % this.#entrants.length;
-        const place = this.#entrants[this.#turn];
-        // An equal part for each of those that want one; whoever is next gets what is left over.
-        const share = Math.ceil(free / this.#entrants.length);
-        if (place?.ready && place.entrant.start(share) > 0) idle = 0;
-        else {
-          if (place) place.ready = false;
-          idle++;
-        }
-        if (this.#clock.monotonic() - start > STRETCH_MS) {
-          this.#resume();
-          return;
-        }
+    if (this.#closed || this.#head === this.#queue.length) return;
+    const began = this.#beginTurn();
+    for (;;) {
+      const free = this.#free();
+      if (free === 0) return;
+      // An equal part for each of those that want one; whoever is next gets what is left over.
+      const share = Math.ceil(free / (this.#queue.length - this.#head));
+      const place = this.#dequeue();
+      if (place === undefined) return;
+      if (this.#places.has(place) && place.entrant.start(share) > 0) this.#enqueue(place);
+      if (this.#clock.monotonic() - began > STRETCH_MS) {
+        this.#resting = true;
+        return;
       }
-    } finally {
-      this.#pumping = false;
     }
   }
 
-  /** Goes on after the event loop has seen to the others. */
-  #resume(): void {
-    if (this.#resuming) return;
-    this.#resuming = true;
+  /** When this turn of the event loop began; at its end, what it had no time for goes on. */
+  #beginTurn(): number {
+    if (this.#turnBegan !== null) return this.#turnBegan;
+    this.#turnBegan = this.#clock.monotonic();
     setImmediate(() => {
-      this.#resuming = false;
+      this.#turnBegan = null;
+      if (!this.#resting) return;
+      this.#resting = false;
       this.#pump();
     });
+    return this.#turnBegan;
   }
 
   /** How many may start now; where time will change that, a timer is set. */
@@ -152,7 +184,7 @@ export class Gate {
     this.#timerAt = now + wait;
     this.#cancelTimer = this.#clock.after(wait, () => {
       this.#cancelTimer = null;
-      this.#pump();
+      this.#soon();
     });
     return 0;
   }
@@ -173,7 +205,7 @@ export class Gate {
     this.#inFlight--;
     if (probe) this.#probing = false;
     if (!attempted) this.#bucket?.giveBack();
-    this.#pump();
+    this.#soon();
   }
 
   /** Takes in what an attempt showed; to be called before its settlement, so that no commit has only the settlement. */
@@ -189,7 +221,7 @@ export class Gate {
 
   resume(): void {
     this.#guard.resume();
-    this.#pump();
+    this.#soon();
   }
 
   status(): GateStatus {

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Report } from "../../src/component.ts";
+import { type Clock, systemClock } from "../../src/ports.ts";
+import type { Prepare } from "../../src/prepared.ts";
 import { waitFor } from "../wait-for.ts";
 import { DELIVERED, delivery, newEvent, POLICY, REFUSED, SOON, status, TestSink, target } from "./kit.ts";
 import { MemoryLedger } from "./memory-ledger.ts";
@@ -251,4 +253,58 @@ test("a rate is kept, and filtered events don't count", async (t) => {
   assert.equal(sink.messages.length, 20);
   // Five at once, the other fifteen at 50 a second.
   assert.ok(seconds >= 0.29, `${seconds} s`);
+});
+
+const none: Prepare = () => ({ result: "filtered", reason: "match" });
+
+test("2,000 routes into one sink: an event costs each route its own work, not that of all the others", async (t) => {
+  const ledger = new MemoryLedger();
+  const names = Array.from({ length: 2000 }, (_, n) => `r${n}/s`);
+  const subscriptions = names.map((name) => ledger.subscribe({ name }));
+  // Each look at a route's place reads the clock.
+  let looks = 0;
+  const clock: Clock = {
+    ...systemClock,
+    monotonic: () => {
+      looks++;
+      return systemClock.monotonic();
+    },
+  };
+  const works = delivery(ledger, { clock });
+  t.after(() => works.stop(0));
+  const sink = new TestSink();
+  await works.apply(
+    names.map((name, n) => target(name, sink, n === 1999 ? {} : { prepare: none })),
+    [],
+  );
+  ledger.append(newEvent());
+  await waitFor("all routes", () => subscriptions.every(({ owed }) => owed === 0));
+  assert.equal(sink.messages.length, 1);
+  assert.ok(looks < 100 * names.length, `${looks} looks`);
+});
+
+test("however many routes an event has to pass, others have the event loop meanwhile", async (t) => {
+  const ledger = new MemoryLedger();
+  const names = Array.from({ length: 200 }, (_, n) => `r${n}/s`);
+  const subscriptions = names.map((name) => ledger.subscribe({ name }));
+  const slow: Prepare = () => {
+    const end = performance.now() + 1;
+    while (performance.now() < end);
+    return { result: "filtered", reason: "match" };
+  };
+  const works = delivery(ledger);
+  t.after(() => works.stop(0));
+  const sink = new TestSink();
+  await works.apply(
+    names.map((name) => target(name, sink, { prepare: slow })),
+    [],
+  );
+  ledger.append(newEvent());
+  let turns = 0;
+  while (subscriptions.some(({ owed }) => owed > 0)) {
+    await idle();
+    turns++;
+  }
+  // 200 ms of work in stretches of 5 ms and what one route takes.
+  assert.ok(turns >= 10, `${turns} turns`);
 });
