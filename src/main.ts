@@ -18,6 +18,11 @@ if (major < NEEDED[0] || (major === NEEDED[0] && minor < NEEDED[1])) {
   process.exit(1);
 }
 
+// Loading takes its time, in which a service manager's signal may come.
+if (process.argv[2] === "run") {
+  const { watchStart } = await import("./commands/start-signals.ts");
+  watchStart();
+}
 const { main } = await import("./commands/program.ts");
 await main(process.argv);
 

@@ -3,7 +3,7 @@
  *
  * - SIGTERM, SIGINT: stops in order, exit 0; a second one, or `shutdown.timeout` over: exit 1 at once, which is safe,
  *   since whatever was promised is on disk.
- * - SIGHUP: reload.
+ * - SIGHUP: reload. While it starts: start-signals.ts.
  * - The journal lost: nothing can be promised any more; exit with its error's code.
  * - A defect (an exception nobody caught): its state is unknown, so: log, a second to commit what waits, exit 1.
  *
@@ -16,6 +16,7 @@ import { EXIT_CODE, LeatError } from "../errors.ts";
 import { createLog } from "../log.ts";
 import { type Logger, systemClock } from "../ports.ts";
 import { fail } from "./exit.ts";
+import { type StartSignals, watchStart } from "./start-signals.ts";
 
 const FLUSH_MS = 1_000;
 
@@ -24,6 +25,7 @@ export async function runDaemon(
   read: () => LoadResult,
   started: (daemon: Daemon) => void = () => {},
 ): Promise<void> {
+  const start = watchStart();
   const configuration = read();
   if (!configuration.ok) {
     for (const problem of configuration.problems) process.stderr.write(`${formatProblem(problem)}\n`);
@@ -32,15 +34,13 @@ export async function runDaemon(
   }
   const log = createLog(configuration.settings.log);
   for (const warning of configuration.warnings) log.warn({ at: formatProblem(warning) }, "configuration");
-  const early = untilStarted();
   const supervisor = new Supervisor({ env: process.env, pid: process.pid, clock: systemClock, log });
   try {
     supervisor.starting();
     const daemon = await startDaemon({ configuration, read, log });
-    early.end();
     supervisor.ready(daemon);
     started(daemon);
-    await live(daemon, supervisor, log);
+    await live(daemon, supervisor, log, start);
   } catch (error) {
     fail(error);
     // What was opened is closed; a thread that hangs must not keep a daemon that isn't one.
@@ -48,23 +48,8 @@ export async function runDaemon(
   }
 }
 
-/**
- * Signals while it starts: nothing has been promised yet, so it leaves at once; the configuration is being read, so there
- * is nothing to reload. Without handlers the first process of a container would ignore the one and die of the other.
- */
-function untilStarted(): { end(): void } {
-  const leave = () => process.exit(0);
-  const ignore = () => {};
-  process.on("SIGTERM", leave).on("SIGINT", leave).on("SIGHUP", ignore);
-  return {
-    end() {
-      process.off("SIGTERM", leave).off("SIGINT", leave).off("SIGHUP", ignore);
-    },
-  };
-}
-
 /** Ends the process; resolves never. */
-async function live(daemon: Daemon, supervisor: Supervisor, log: Logger): Promise<never> {
+async function live(daemon: Daemon, supervisor: Supervisor, log: Logger, start: StartSignals): Promise<never> {
   const code = await new Promise<number>((resolve) => {
     let stopping = false;
     const stop = (signal: NodeJS.Signals) => {
@@ -79,6 +64,7 @@ async function live(daemon: Daemon, supervisor: Supervisor, log: Logger): Promis
     process.on("SIGTERM", stop);
     process.on("SIGINT", stop);
     process.on("SIGHUP", () => void supervisor.reload(daemon));
+    if (start.end()) void supervisor.reload(daemon);
     const defect = (err: unknown) => {
       log.error({ err }, "a defect: leaving");
       void flush(daemon).then(() => process.exit(EXIT_CODE.internal));

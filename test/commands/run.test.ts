@@ -1,7 +1,17 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -218,6 +228,54 @@ test("SIGTERM under load: what was answered 2xx is on disk, and arrives after th
     const seen = new Set(numbers(reader.events.map(({ data }) => data)));
     return [...promised].every((one) => seen.has(one));
   });
+});
+
+/** Resolves once the daemon waits for its configuration at this pipe; what is returned writes it, and ends the wait. */
+async function waitingAt(pipe: string): Promise<(text: string) => void> {
+  let at = -1;
+  await waitFor("it to read its configuration", () => {
+    try {
+      at = openSync(pipe, constants.O_WRONLY | constants.O_NONBLOCK);
+    } catch {
+      // Nobody reads yet.
+    }
+    return at >= 0;
+  });
+  return (text) => {
+    writeSync(at, text);
+    closeSync(at);
+  };
+}
+
+test("SIGHUP while it starts doesn't end it: it reloads once it is up", async (t) => {
+  const daemon = await makeDaemon("");
+  t.after(() => daemon.close());
+  const file = join(daemon.folder, "leat.yaml");
+  const first = readFileSync(file, "utf8");
+  rmSync(file);
+  execFileSync("mkfifo", [file]);
+  daemon.launch();
+  const write = await waitingAt(file);
+  daemon.signal("SIGHUP");
+  rmSync(file);
+  daemon.writeConfig("sources: { in: { type: webhook, path: /in, verify: { type: none } } }\n");
+  write(first);
+  const taken = () => post(daemon.url, {}).catch(() => 0);
+  await waitFor("the source that came with the reload", async () => (await taken()) === 200);
+});
+
+test("SIGTERM while it starts ends it with 0", async (t) => {
+  const daemon = await makeDaemon("");
+  t.after(() => daemon.close());
+  const file = join(daemon.folder, "leat.yaml");
+  const first = readFileSync(file, "utf8");
+  rmSync(file);
+  execFileSync("mkfifo", [file]);
+  daemon.launch();
+  const write = await waitingAt(file);
+  daemon.signal("SIGTERM");
+  write(first);
+  assert.equal(await daemon.ended(), 0, daemon.output());
 });
 
 test("SIGHUP reads the configuration anew", async (t) => {
