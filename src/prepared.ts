@@ -2,7 +2,7 @@
 import type { Event } from "./event.ts";
 
 /** `removed`: the route has gone since; `absent_path`: `where` asks for a path that the event hasn't got. */
-export type FilterReason = "source" | "match" | "where" | "absent_path" | "removed";
+export type FilterReason = "match" | "where" | "absent_path" | "removed";
 
 /** Not for this target, a message, or what makes the event dead without an attempt. */
 export type Prepared =

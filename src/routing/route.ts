@@ -35,7 +35,6 @@ export function compileRoute(
 }
 
 const FILTERED = {
-  source: { result: "filtered", reason: "source" },
   match: { result: "filtered", reason: "match" },
   where: { result: "filtered", reason: "where" },
   absent_path: { result: "filtered", reason: "absent_path" },
@@ -43,7 +42,6 @@ const FILTERED = {
 
 class RouteToTarget implements CompiledTarget {
   readonly #name: string;
-  readonly #from: ReadonlySet<string>;
   readonly #matches: Matcher | null;
   readonly #where: Expression | null;
   readonly #transform: ((scope: object) => Awaitable<Json | undefined>) | null;
@@ -60,7 +58,6 @@ class RouteToTarget implements CompiledTarget {
     watch: TargetWatch,
   ) {
     this.#name = route.name;
-    this.#from = new Set(route.from);
     this.#matches = route.match === null ? null : compileMatch(route.match);
     this.#where = route.where === null ? null : compileExpression(route.where);
     this.#transform = target.transform === null ? null : compileTransform(target.transform);
@@ -73,7 +70,8 @@ class RouteToTarget implements CompiledTarget {
   }
 
   prepare(event: Event, cause: Event | null): Awaitable<Prepared> {
-    if (!this.#from.has(event.source)) return FILTERED.source;
+    // No look at `from`: whose an event is the ledger knows, by the routes of when it came. What it owes under a source's
+    // former name is delivered, and so is what a person replays.
     if (event.type === REPLAY_TYPE && event.source === LEAT_SOURCE) return FILTERED.match;
     const view = this.#view(event, cause);
     if (this.#matches !== null && !this.#matches(view)) return FILTERED.match;

@@ -201,6 +201,35 @@ routes: ${routes}
   assert.ok(!bodies(receiver.received).includes(2), "what came while there was no route wasn't owed");
 });
 
+test("what a route owes is delivered though its source is renamed, or it takes another one", async (t) => {
+  const receiver = await makeReceiver();
+  t.after(() => receiver.close());
+  receiver.answer = () => 500;
+  const yaml = (source: string, from: string) => `
+sources:
+  ${source}: { type: webhook, path: /in, verify: { type: none } }
+  other: { type: webhook, path: /other, verify: { type: none } }
+sinks: { out: { type: webhook, url: "${receiver.url}/hook", concurrency: 2, retry: { initial: 100ms, max_wait: 200ms } } }
+routes: { all: { from: ${from}, to: out } }
+`;
+  const running = await startForTest(t, yaml("in", "in"));
+  const { url, daemon } = running;
+  for (let n = 1; n <= 8; n++) await postJson(`${url}/in`, { n });
+  await waitFor("some to be tried", () => receiver.received.length >= 2);
+  running.writeConfig(yaml("renamed", "renamed"));
+  assert.ok((await daemon.reload()).ok);
+  await postJson(`${url}/in`, { n: 9 });
+  running.writeConfig(yaml("renamed", "other"));
+  assert.ok((await daemon.reload()).ok);
+  receiver.answer = () => 200;
+  await waitFor("all to be settled", () => {
+    const counts = daemon.journal.ledger.subscription("all/out")?.counts()[0]?.counts;
+    return counts?.delivered === 9 || (counts?.filtered ?? 0) > 0;
+  });
+  assert.deepEqual(new Set(bodies(receiver.received)), new Set([1, 2, 3, 4, 5, 6, 7, 8, 9]));
+  assert.equal(daemon.journal.ledger.subscription("all/out")?.counts()[0]?.counts.filtered, 0);
+});
+
 test("reloads under load lose nothing: every 200 arrives, whatever is swapped meanwhile", async (t) => {
   const receiver = await makeReceiver();
   t.after(() => receiver.close());

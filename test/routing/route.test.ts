@@ -55,9 +55,8 @@ test("without a transform the bytes and their content type pass untouched", asyn
   assert.equal(bare.result === "message" && bare.contentType, null);
 });
 
-test("an event of another source, one that doesn't match, and one that where says no to are filtered", async () => {
+test("what doesn't match, and what where says no to, is filtered", async () => {
   const one = event({ body: { n: 1 } });
-  assert.deepEqual(await prepare({ from: ["github"] }, {}, one), { result: "filtered", reason: "source" });
   assert.deepEqual(await prepare({ match: { type: "x" } }, {}, one), { result: "filtered", reason: "match" });
   assert.deepEqual(await prepare({ where: "body.n > 1" }, {}, one), { result: "filtered", reason: "where" });
   assert.deepEqual(await prepare({ where: "body.m > 1" }, {}, one), {
@@ -65,6 +64,10 @@ test("an event of another source, one that doesn't match, and one that where say
     reason: "absent_path",
   });
   assert.equal((await prepare({ where: "$sum(body.n) = 1" }, {}, one)).result, "message");
+});
+
+test("an event that is owed is prepared whatever the present `from` says", async () => {
+  assert.equal((await prepare({ from: ["renamed"] }, {}, event({ source: "stripe" }))).result, "message");
 });
 
 test("what needs no JSONata is there at once", () => {
