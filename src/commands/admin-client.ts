@@ -1,5 +1,6 @@
 /** The commands' way to a running daemon: its admin listener. */
 import type { Command } from "commander";
+import { formatProblem } from "../config/load.ts";
 import { LeatError } from "../errors.ts";
 import { readConfiguration } from "./configuration.ts";
 import { fail } from "./exit.ts";
@@ -40,14 +41,26 @@ interface Target {
   readonly token: string | null;
 }
 
+/** @throws LeatError of kind `configuration` where a configuration is there and can't tell. */
 function target({ admin, config }: AdminOptions): Target {
   const fromEnv = process.env.LEAT_ADMIN_TOKEN ?? null;
   if (admin !== undefined) return { url: asUrl(admin), token: fromEnv };
-  // A file that has errors says nothing about a daemon that runs with an earlier one.
   const loaded = readConfiguration(config ?? []);
-  if (!loaded.ok) return { url: asUrl(process.env.LEAT_ADMIN ?? USUAL), token: fromEnv };
-  const { server } = loaded.settings;
-  return { url: asUrl(server.admin), token: fromEnv ?? server.adminToken };
+  if (loaded.settings !== null) {
+    const { server } = loaded.settings;
+    return { url: asUrl(server.admin), token: fromEnv ?? server.adminToken };
+  }
+  const url = process.env.LEAT_ADMIN;
+  if (url !== undefined && url !== "") return { url: asUrl(url), token: fromEnv };
+  if (config === undefined && loaded.files.length === 0) return { url: asUrl(USUAL), token: fromEnv };
+  // The usual address may be another daemon's, which mustn't get this one's orders, nor its token.
+  const problems = loaded.ok ? [] : loaded.problems.map((problem) => `  ${formatProblem(problem)}`);
+  throw new LeatError(
+    "configuration",
+    "no_admin_address",
+    ["The configuration doesn't tell where the daemon is.", ...problems].join("\n"),
+    { hint: "Mend it, or say where the daemon is with --admin or LEAT_ADMIN." },
+  );
 }
 
 /** A daemon that listens everywhere is asked on loopback. */

@@ -49,29 +49,36 @@ export type LoadResult =
       readonly plan: Plan;
       readonly warnings: readonly Problem[];
     })
-  | (Looked & { readonly ok: false; readonly problems: readonly Problem[] });
+  | (Looked & {
+      readonly ok: false;
+      readonly problems: readonly Problem[];
+      /** Where all that is wrong is in sources, sinks, routes or retention: for commands that only look for the daemon. */
+      readonly settings: Settings | null;
+    });
 
 export function loadConfig(options: LoadOptions): LoadResult {
   const problems = new Problems();
   const files = findFiles(options.paths, problems);
   const merged = readFiles(files, problems);
-  const failure = (): LoadResult => {
-    return { ok: false, problems: problems.sorted(files), files, secrets: problems.secrets };
+  const failure = (settings: Settings | null): LoadResult => {
+    return { ok: false, problems: problems.sorted(files), settings, files, secrets: problems.secrets };
   };
-  if (!merged) return failure();
+  if (!merged) return failure(null);
 
   const from: FillSources = { env: options.env, readEnv: options.readEnv };
   const reader = new Reader(merged, problems, from, options.expressions);
   const components = options.components ?? { sources: sourceTypes, sinks: sinkTypes };
   checkSections(reader);
   const settings = readAllSettings(reader, options.args);
+  // Asked before the rest is read: a section that isn't known may be a slip for one of theirs, or a value a stand-in.
+  const sound = problems.failed ? null : settings;
   const retention = readRetention(reader);
   const sources = readSources(reader, components);
   const sinks = readSinks(reader, components);
   const routes = readRoutes(reader, { sources, sinks }, components.sinks);
   checkWhole(reader, { sources, sinks }, routes, settings);
 
-  if (problems.failed || !settings || !retention) return failure();
+  if (problems.failed || !settings || !retention) return failure(sound);
   const plan: Plan = { sources: plans(sources), sinks: plans(sinks), routes: plans(routes), retention };
   return { ok: true, settings, plan, warnings: problems.sorted(files), files, secrets: problems.secrets };
 }

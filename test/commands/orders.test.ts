@@ -141,6 +141,35 @@ test("the token comes from LEAT_ADMIN_TOKEN, or from the configuration that is n
   assert.ok(!(named.stdout + named.stderr).includes(TOKEN));
 });
 
+test("errors elsewhere in a configuration don't send an order to another daemon; errors in its settings send it nowhere", async (t) => {
+  const running = await startForTest(t, yaml("http://127.0.0.1:9"), { server: `admin_token: ${TOKEN}` });
+  const file = join(running.folder, "client.yaml");
+  const server = `server: { admin: "${new URL(running.admin).host}", admin_token: ${TOKEN} }\n`;
+  writeFileSync(
+    file,
+    `${server}sinks: { out: { type: webhook, url: "https://x.example/", secret: "\${NOT_SET}" } }\n`,
+  );
+  const found = await leat(["reload", "--config", file]);
+  assert.equal(found.code, 0, found.stderr);
+  const unsound = [
+    server.replace("server", "sever"),
+    server.replace("admin:", "amdin:"),
+    `server: { admin: "\${NOT_SET}" }\n`,
+    "server: [\n",
+  ];
+  for (const text of unsound) {
+    writeFileSync(file, text);
+    const lost = await leat(["reload", "--config", file], { LEAT_ADMIN: "" });
+    assert.equal(lost.code, 2, lost.stderr);
+    assert.match(lost.stderr, /client\.yaml:\d+:\d+: .*--admin or LEAT_ADMIN/s);
+    assert.ok(!lost.stderr.includes(TOKEN));
+  }
+  const none = await leat(["reload", "--config", join(running.folder, "none.yaml")]);
+  assert.equal(none.code, 2, none.stderr);
+  const told = { LEAT_ADMIN: running.admin, LEAT_ADMIN_TOKEN: TOKEN };
+  assert.equal((await leat(["reload", "--config", file], told)).code, 0);
+});
+
 test("with no daemon there, a command says so and ends with 1; wrong usage too", async () => {
   const nobody = await leat(["reload", "--admin", "127.0.0.1:9"]);
   assert.equal(nobody.code, 1);
