@@ -22,7 +22,7 @@ const debug = debuglog("faults");
 test(`loses nothing over ${KILLS} kill -9 at chosen moments`, { timeout: 1_800_000 }, async (t) => {
   const chance = new SeededChance(SEED);
   t.diagnostic(`seed ${SEED}: LEAT_SEED reruns it`);
-  const proving = await makeProving({ more: "retention: { age: 7d, size: 4MiB }" });
+  const proving = await makeProving({ more: "retention: { age: 7d, size: 8MiB }" });
   t.after(() => proving.close());
   const met = new Map<string, number>();
 

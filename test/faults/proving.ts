@@ -65,7 +65,7 @@ sources:
   in: { type: webhook, path: /in, verify: { type: none }, id: body.id, key: body.key }
 sinks:
   out: { type: webhook, url: "${landing.url}/", retry: { initial: 100ms, max_wait: 1s }, backlog: { size: 1GiB } }
-  second: { type: webhook, url: "${second.url}/", retry: { initial: 100ms, max_wait: 1s }, backlog: { size: 1GiB } }
+  second: { type: webhook, url: "${second.url}/", retry: { initial: 100ms, max_wait: 1s } }
   live: { type: sse, path: /events, auth: { type: none }, channels: [all], channel: all }
 routes:
   all: { from: in, to: [out, live] }
