@@ -81,6 +81,8 @@ export interface Arrival {
   readonly body: Uint8Array;
   /** From `leat-hops`, else 0. */
   readonly hops: number;
+  /** Where it came from, as in a refusal; asked only where that is shown. Empty where it isn't known any more. */
+  address(): string;
 }
 
 /** What a source is given. */

@@ -53,7 +53,8 @@ export function suggest(word: string, known: readonly string[], all = known): st
   const begins = near.length > 2 && (word.startsWith(near) || near.startsWith(word));
   if (begins || distance(word, near) <= far || letters(word) === letters(near))
     return `did you mean "${near}"?`;
-  return known.length > 0 && known.length <= 24 ? `known here: ${known.join(", ")}` : null;
+  const words = [...new Set(known)];
+  return words.length > 0 && words.length <= 24 ? `known here: ${words.join(", ")}` : null;
 }
 
 /** Two letters changed places are the commonest slip, and two steps apart to Levenshtein. */

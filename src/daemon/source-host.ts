@@ -79,7 +79,7 @@ export function createSourceHost(options: SourceHostOptions): SourceHost {
       refusals.refuse({
         source: plan.name,
         reason: "duplicate_differs",
-        address: "",
+        address: arrival.address(),
         detail: `id ${id} came again with another body; the first one is seq ${appended.seq}`,
         body: body.subarray(0, 1024),
       });
@@ -117,11 +117,12 @@ function overLimit(
   key: string | null,
   limits: Limits,
 ): Broken | null {
-  if (longer(id, limits.idBytes)) return over("id_too_long", "the id", limits.idBytes);
-  if (longer(type, limits.idBytes)) return over("type_too_long", "the type", limits.idBytes);
-  if (key !== null && longer(key, limits.keyBytes)) return over("key_too_long", "the key", limits.keyBytes);
+  if (longer(id, limits.idBytes)) return over("id_too_long", "the id is", limits.idBytes);
+  if (longer(type, limits.idBytes)) return over("type_too_long", "the type is", limits.idBytes);
+  if (key !== null && longer(key, limits.keyBytes))
+    return over("key_too_long", "the key is", limits.keyBytes);
   if (arrival.headers.byteLength > limits.headerBytes) {
-    return over("headers_too_large", "the headers", limits.headerBytes);
+    return over("headers_too_large", "the headers are", limits.headerBytes);
   }
   if (countHeaders(arrival.headers) > limits.headers) {
     return { code: "too_many_headers", message: `there are more than ${limits.headers} headers` };
@@ -130,7 +131,7 @@ function overLimit(
 }
 
 function over(code: string, what: string, bytes: number): Broken {
-  return { code, message: `${what} is over ${bytes} bytes` };
+  return { code, message: `${what} over ${bytes} bytes` };
 }
 
 /** A UTF-16 unit is at most 3 bytes of UTF-8, so most are known to be short without encoding them. */

@@ -47,6 +47,7 @@ test("the nearest known word is suggested, else those that are known", () => {
   assert.equal(suggest("tiemout", known), 'did you mean "timeout"?');
   assert.equal(suggest("paths", known), 'did you mean "path"?');
   assert.equal(suggest("secret", known), "known here: verify, path, two, timeout");
+  assert.equal(suggest("secret", [...known, "two"]), "known here: verify, path, two, timeout", "each once");
   assert.equal(suggest("x", []), null);
 });
 

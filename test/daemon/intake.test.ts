@@ -89,8 +89,10 @@ test("a duplicate is told its first seq; one with another body is kept as refuse
   assert.deepEqual([other.json.duplicate, other.json.differs], [true, true]);
   await waitFor("the refusal", async () => {
     const { json } = await getJson(`${admin}/api/refusals`);
-    const list = json.refusals as { reason: string; source: string }[];
-    return list.some(({ reason, source }) => reason === "duplicate_differs" && source === "in");
+    const list = json.refusals as { reason: string; source: string; address: string }[];
+    const found = list.find(({ reason, source }) => reason === "duplicate_differs" && source === "in");
+    if (found !== undefined) assert.equal(found.address, "127.0.0.1");
+    return found !== undefined;
   });
   await waitFor("the leat event", async () => (await events(running, "?source=leat")).length === 1);
   assert.equal((await events(running, "?source=in")).length, 1);
@@ -110,6 +112,8 @@ test("an id, a key or headers over their limits are refused, and the sender is t
     const { status, json } = await postJson(`${url}/in`, body, headers);
     assert.ok(status >= 400 && status < 500, `${status} ${JSON.stringify(json)}`);
   }
+  const { json } = await postJson(`${url}/in`, {}, { "x-large": "x".repeat(4096) });
+  assert.match(JSON.stringify(json), /The headers are over 4096 bytes\./);
   assert.equal((await postJson(`${url}/in`, { id: "x".repeat(512) })).status, 200);
   assert.deepEqual((await events(running, "?source=in")).length, 1);
   const text = await (await fetch(`${admin}/metrics`)).text();

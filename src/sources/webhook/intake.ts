@@ -130,6 +130,7 @@ export class WebhookIntake implements Source, HasEndpoint {
         headers: packKept(headers, body !== wire),
         body,
         hops: headers.hops,
+        address: () => peerOf(request),
       });
     } catch (error) {
       return refuse(notAppended(error), body);
