@@ -1,8 +1,8 @@
 /** What routing hands to delivery: one event as one target of a route gets it, made anew for every attempt (J8). */
 import type { Event } from "./event.ts";
 
-/** `removed`: the route has gone since; `absent_path`: `where` asks for a path that the event hasn't got. */
-export type FilterReason = "match" | "where" | "absent_path" | "removed";
+/** `absent_path`: `where` asks for a path that the event hasn't got. */
+export type FilterReason = "match" | "where" | "absent_path";
 
 /** Not for this target, a message, or what makes the event dead without an attempt. */
 export type Prepared =

@@ -34,7 +34,8 @@ export function replayCommand(program: Command): void {
         "/api/replay",
         body,
         ({ replayed, subscription }) =>
-          `${replayed} ${replayed === 1 ? "event is" : "events are"} on the way to ${subscription} again.`,
+          `${replayed} ${replayed === 1 ? "event is" : "events are"} on the way to ${subscription} again. ` +
+          "Its route's match and where still decide: /api/events/<seq> shows the outcome.",
       );
     });
 }

@@ -25,6 +25,15 @@ export interface Failure {
 /** A line's end or NUL in a channel could forge what goes over a stream's wire. */
 const CONTROL = /\p{Cc}/u;
 
+/** A stream goes by seq, so what a removed route owed can't wait in it: it stays as a dead letter. */
+const REMOVED: Prepared = {
+  result: "dead",
+  error: "route_removed",
+  expression: "",
+  path: "",
+  message: "the route was removed before the event came to the stream",
+};
+
 /** `prepared` holds what each of the lease's routes made of the event. */
 export function renderFrames(
   { lease, target }: { readonly lease: Lease; readonly target: StreamTarget },
@@ -70,7 +79,7 @@ export function prepareRoutes(
 ): (Prepared | Promise<Prepared>)[] {
   return routes.map((route): Prepared | Promise<Prepared> => {
     const prepare = target.routes.get(route);
-    if (prepare === undefined) return { result: "filtered", reason: "removed" };
+    if (prepare === undefined) return REMOVED;
     try {
       const prepared = prepare(event, cause);
       return prepared instanceof Promise ? prepared.catch(asDefect) : prepared;

@@ -12,7 +12,7 @@ import type { Message, Report } from "../component.ts";
 import type { NewEvent } from "../event.ts";
 import type { AttemptRecord, Lease, Settlement, Subscription } from "../journal/journal.ts";
 import type { Chance, Clock, Logger } from "../ports.ts";
-import type { Prepared } from "../prepared.ts";
+import type { FilterReason, Prepared } from "../prepared.ts";
 import { Attempt } from "./attempt.ts";
 import type { ClockSteps } from "./clock-steps.ts";
 import type { Defects } from "./defects.ts";
@@ -143,7 +143,8 @@ export class Worker implements Entrant {
     const { lease, target } = flight;
     if (prepared.result === "filtered") {
       this.#tools.observer.filtered(target.route, target.sinkName, prepared.reason);
-      this.#settle(flight, { outcome: "filtered", attempt: null });
+      const attempt = awaited(lease) ? filteredRecord(prepared.reason, this.#tools.clock.wall()) : null;
+      this.#settle(flight, { outcome: "filtered", attempt });
       this.#land(flight, false);
     } else if (prepared.result === "dead") this.#hopeless(flight, unprepared(prepared));
     else {
@@ -281,6 +282,22 @@ export class Worker implements Entrant {
 }
 
 const some = (raises: readonly NewEvent[]) => (raises.length === 0 ? {} : { raises });
+
+/** Somebody waits for it: who ordered the replay, or who saw it retry. The history says then why nothing was sent. */
+function awaited({ replay, attempt }: Lease): boolean {
+  return replay > 0 || attempt > 1;
+}
+
+function filteredRecord(reason: FilterReason, at: number): AttemptRecord {
+  const message = FILTERED_BY[reason];
+  return { at, ms: 0, outcome: "filtered", status: null, error: null, message, answer: null };
+}
+
+const FILTERED_BY: Readonly<Record<FilterReason, string>> = {
+  match: "the route's match doesn't hold for it",
+  where: "the route's where doesn't hold for it",
+  absent_path: "the route's where asks for a path that it hasn't got",
+};
 
 function recordOf(report: Report, outcome: AttemptRecord["outcome"], at: number, ms: number): AttemptRecord {
   const failed = report.result !== "delivered";

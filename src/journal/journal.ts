@@ -104,7 +104,8 @@ export interface AttemptRecord {
   /** Wall clock, ms. */
   readonly at: number;
   readonly ms: number;
-  readonly outcome: "delivered" | "retry" | "dead";
+  /** `filtered`: a replay, or a retry, that its route filtered: nothing was sent. */
+  readonly outcome: "delivered" | "retry" | "dead" | "filtered";
   readonly status: number | null;
   /** Stable word, or null on success. */
   readonly error: string | null;
@@ -114,7 +115,7 @@ export interface AttemptRecord {
 }
 
 export type Settlement = {
-  /** Null where no attempt was made (filtered; dead by an expression). */
+  /** Null where no attempt was made (filtered at first sight; dead by an expression). */
   readonly attempt: AttemptRecord | null;
   /** Events appended in the same commit: a reply, a `leat` event. Their ids are remembered like any (J4: same id on repeat). */
   readonly raises?: readonly NewEvent[];

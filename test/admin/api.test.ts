@@ -179,6 +179,49 @@ test("a seq beyond all that a journal can have is an unknown event", async (t) =
   assert.equal((json.error as { code: string }).code, "unknown_event");
 });
 
+test("any event is replayed to any sink, whatever from says; one that match filters is in its history", async (t) => {
+  const receiver = await makeReceiver();
+  t.after(() => receiver.close());
+  const { url, admin } = await startForTest(
+    t,
+    `
+sources:
+  in: { type: webhook, path: /in, verify: { type: none } }
+  other: { type: webhook, path: /other, verify: { type: none } }
+sinks:
+  out: { type: webhook, url: "${receiver.url}/hook" }
+  live: { type: sse, path: /events, auth: { type: none } }
+routes:
+  q: { from: other, to: [out, live] }
+  picky: { from: other, match: { type: paid }, to: out }
+`,
+  );
+  const seq = (await postJson(`${url}/in`, { n: 1 })).json.seq as number;
+  for (const subscription of ["q/out", "picky/out", "live"]) {
+    const { status, json } = await postJson(`${admin}/api/replay`, { seq, subscription });
+    assert.equal(status, 200, JSON.stringify(json));
+  }
+  const found = await waitFor("both to be in its history", async () => {
+    const deliveries = (await deliveriesOf(admin, seq)).filter(({ attempts }) => attempts.length > 0);
+    return deliveries.length === 2 && deliveries;
+  });
+  const outcomes = found.map(({ subscription, replay, attempts }) => [
+    subscription,
+    replay,
+    attempts[0]?.outcome,
+  ]);
+  assert.deepEqual(outcomes, [
+    ["picky/out", 1, "filtered"],
+    ["q/out", 1, "delivered"],
+  ]);
+  assert.equal(receiver.received.length, 1);
+  await waitFor("the stream to have handed it out", async () => {
+    const { json } = await getJson(`${admin}/api/subscriptions`);
+    const list = json.subscriptions as { name: string; routes: { replays: { delivered: number } }[] }[];
+    return list.find(({ name }) => name === "live")?.routes[0]?.replays.delivered === 1;
+  });
+});
+
 test("a replay to a subscription whose route is gone says so", async (t) => {
   const { url, admin, daemon, writeConfig } = await startForTest(t, yamlFor("http://127.0.0.1:9/"));
   const { seq } = (await postJson(`${url}/in`, { id: "owed" })).json;

@@ -213,6 +213,24 @@ test("only the routes that the event's source feeds are asked, and outcomes come
   );
 });
 
+test("what a removed route still owed to a stream stays as a dead letter", async (t) => {
+  const { ledger, subscription, works, stream } = setUp({
+    stays: { prepare: toChannel("c") },
+    gone: { prepare: toChannel("x") },
+  });
+  t.after(() => works.stop(0));
+  const routes = new Map([...stream.routes].filter(([route]) => route === "stays"));
+  await works.apply([], [{ ...stream, routes }]);
+  ledger.append(newEvent());
+  await waitFor("settled", () => subscription.owed === 0);
+  const { settlement } = subscription.settled[0]!;
+  const message = "the route was removed before the event came to the stream";
+  assert.deepEqual(settlement.outcome === "streamed" && settlement.routes, [
+    { outcome: "delivered" },
+    { outcome: "dead", error: "route_removed", message },
+  ]);
+});
+
 for (const [what, channel] of [
   ["too long", "c".repeat(257)],
   ["empty", ""],

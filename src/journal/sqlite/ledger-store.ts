@@ -326,14 +326,17 @@ class SqliteLedgerStore implements LedgerStore {
     return { subscription, replay, routes, row };
   }
 
-  /** The stream's routes that the event's source feeds now. */
+  /**
+   * The stream's present routes that take the event's source, or did; all of them where none does: a replay is a
+   * person's order, which `from` doesn't stop.
+   */
   #fedBy(stream: Row, event: Row): string[] {
     const source = String(
       this.#storage.prepare("SELECT name FROM source WHERE id = ?").get(event.source!)?.name,
     );
-    return feedsOf(stream)
-      .filter(({ spans }) => spans.some((span) => span.until === null && span.sources.includes(source)))
-      .map(({ route }) => route);
+    const present = feedsOf(stream).filter(({ spans }) => spans.some(({ until }) => until === null));
+    const taking = present.filter(({ spans }) => spans.some(({ sources }) => sources.includes(source)));
+    return (taking.length > 0 ? taking : present).map(({ route }) => route);
   }
 
   /** Numbers go on where attempts were forgotten: a reply's id holds the number, and must not come twice. */

@@ -8,7 +8,7 @@ import { type Event, LEAT_SOURCE, type NewEvent, NO_HEADERS, REPLAY_TYPE, type S
 export interface StreamReplay {
   readonly seq: Seq;
   readonly replay: number;
-  /** The stream's routes that the replayed event's source feeds. */
+  /** The stream's routes that hand it out. */
   readonly routes: readonly string[];
 }
 
