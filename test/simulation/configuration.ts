@@ -86,7 +86,9 @@ export class Configuration {
     if (!selects(shape.selection, event.content)) return { result: "filtered" };
     const body = made(shape.making, event, cause, this.version);
     if (body === null) return { result: "dead" };
-    const channel = shape.channel === "all" ? "all" : `c.${event.content?.color}`;
+    const color = event.content?.color;
+    if (isStream(sink) && shape.channel !== "all" && color === undefined) return { result: "dead" };
+    const channel = shape.channel === "all" ? "all" : `c.${color}`;
     return { result: "message", body, channel };
   }
 
