@@ -161,8 +161,16 @@ function templateFieldsOf(type: SinkType): Shape {
   return Object.fromEntries(fields);
 }
 
-/** A target as a map, for a sink of this type. */
+const targetSchemas = new WeakMap<SinkType, ReturnType<typeof buildTargetSchema>>();
+
+/** A target as a map, for a sink of this type: made once, for a schema compiles itself when it is first used. */
 export function targetSchema(type: SinkType) {
+  const made = targetSchemas.get(type) ?? buildTargetSchema(type);
+  targetSchemas.set(type, made);
+  return made;
+}
+
+function buildTargetSchema(type: SinkType) {
   return object({
     ...targetFields,
     ...(type.kind === "pushed" ? retryField : {}),
