@@ -1,13 +1,14 @@
 /**
  * The log: pino, a fixed message and fields, on stderr (stdout belongs to the stdout sink). JSON lines, or pino-pretty
- * on a terminal. Written at once, so that a crash loses none.
+ * on a terminal. `log-output.ts` says what becomes of a line that nobody reads.
  *
  * Secrets can't reach it (`log-fields.ts`), and payloads only at `trace`. All that is looked at after the threshold: what
  * isn't written costs nothing.
  */
-import { type DestinationStream, destination, type LogFn, pino } from "pino";
-import pretty from "pino-pretty";
+import { type DestinationStream, type LogFn, pino } from "pino";
+import { prettyFactory } from "pino-pretty";
 import { shownFields } from "./log-fields.ts";
+import { stderrOutput } from "./log-output.ts";
 import type { Settings } from "./plan.ts";
 import type { Logger } from "./ports.ts";
 
@@ -16,6 +17,8 @@ export type LogLevel = Settings["log"]["level"];
 export interface Log extends Logger {
   /** For this logger and all its children, present ones too. */
   setLevel(level: LogLevel): void;
+  /** Before the process ends: resolves once all lines are written, or after `ms` milliseconds. */
+  flushed(ms: number): Promise<void>;
 }
 
 export interface LogOptions extends Omit<Settings["log"], "level"> {
@@ -27,6 +30,7 @@ export interface LogOptions extends Omit<Settings["log"], "level"> {
 export function createLog(options: LogOptions): Log {
   // The threshold is kept here and not in pino, whose children each have a level of their own: a reload changes all.
   let threshold = LEVEL[options.level];
+  const output = options.stream === undefined ? stderrOutput(shapeOf(options.format)) : null;
   const instance = pino(
     {
       level: "trace",
@@ -43,28 +47,20 @@ export function createLog(options: LogOptions): Log {
         },
       },
     },
-    options.stream ?? output(options.format),
+    output ?? options.stream,
   );
+  output?.onFlowing((lines) => instance.warn({ lines }, "log lines are lost: nobody read them"));
   return Object.assign(instance, {
     setLevel(level: LogLevel): void {
       threshold = LEVEL[level];
     },
+    flushed: async (ms: number) => output?.flushed(ms),
   });
 }
 
-/** Of lines that can't be written now, so many are kept until they can; the rest is lost. */
-const WAITING_BYTES = 1024 * 1024;
-
-function output(format: LogOptions["format"]): DestinationStream {
-  const stderr = 2;
+function shapeOf(format: LogOptions["format"]): (line: string) => string {
   const forPeople = format === "pretty" || (format === "auto" && process.stderr.isTTY === true);
-  if (!forPeople) {
-    const lines = destination({ dest: stderr, sync: true, maxLength: WAITING_BYTES });
-    // A full disk or a reader that has gone costs the log, never the daemon.
-    lines.on("error", () => {});
-    return lines;
-  }
-  return pretty({ destination: stderr, sync: true, translateTime: "SYS:HH:MM:ss.l", colorize: true });
+  return forPeople ? prettyFactory({ translateTime: "SYS:HH:MM:ss.l", colorize: true }) : (line) => line;
 }
 
 const LEVEL: Record<LogLevel, number> = { error: 50, warn: 40, info: 30, debug: 20, trace: 10 };

@@ -33,7 +33,7 @@ const LAYERS: readonly { readonly files: readonly string[]; readonly may: readon
   { files: ["console/"], may: [...WORDS, "journal/journal.ts", "http/", "sinks/stream/", "sinks/sse/"] },
   { files: ["admin/"], may: [...WORDS, "journal/journal.ts", "http/", "console/", "daemon/", "daemon.ts"] },
   {
-    files: ["commands/", "daemon/", "daemon.ts", "main.ts", "log.ts", "log-fields.ts"],
+    files: ["commands/", "daemon/", "daemon.ts", "main.ts", "log.ts", "log-fields.ts", "log-output.ts"],
     may: [""],
   },
 ];

@@ -13,18 +13,22 @@ import { formatProblem, type LoadResult } from "../config/load.ts";
 import { Supervisor } from "../daemon/supervisor.ts";
 import { type Daemon, startDaemon } from "../daemon.ts";
 import { EXIT_CODE, LeatError } from "../errors.ts";
-import { createLog } from "../log.ts";
+import { createLog, type Log } from "../log.ts";
 import { type Logger, systemClock } from "../ports.ts";
 import { fail } from "./exit.ts";
 import { type StartSignals, watchStart } from "./start-signals.ts";
+import { unblockTerminals } from "./terminals.ts";
 
 const FLUSH_MS = 1_000;
+/** For the log's last lines, where their reader is behind. */
+const LAST_WORDS_MS = 500;
 
 /** Runs a daemon until the process ends. `read` reads its configuration, now and at every reload. */
 export async function runDaemon(
   read: () => LoadResult,
   started: (daemon: Daemon) => void = () => {},
 ): Promise<void> {
+  unblockTerminals();
   const start = watchStart();
   const configuration = read();
   if (!configuration.ok) {
@@ -49,7 +53,7 @@ export async function runDaemon(
 }
 
 /** Ends the process; resolves never. */
-async function live(daemon: Daemon, supervisor: Supervisor, log: Logger, start: StartSignals): Promise<never> {
+async function live(daemon: Daemon, supervisor: Supervisor, log: Log, start: StartSignals): Promise<never> {
   const code = await new Promise<number>((resolve) => {
     let stopping = false;
     const stop = (signal: NodeJS.Signals) => {
@@ -67,7 +71,9 @@ async function live(daemon: Daemon, supervisor: Supervisor, log: Logger, start: 
     if (start.end()) void supervisor.reload(daemon);
     const defect = (err: unknown) => {
       log.error({ err }, "a defect: leaving");
-      void flush(daemon).then(() => process.exit(EXIT_CODE.internal));
+      void Promise.all([flush(daemon), log.flushed(LAST_WORDS_MS)]).then(() =>
+        process.exit(EXIT_CODE.internal),
+      );
     };
     process.on("uncaughtException", defect);
     process.on("unhandledRejection", defect);
@@ -76,6 +82,7 @@ async function live(daemon: Daemon, supervisor: Supervisor, log: Logger, start: 
       resolve(err instanceof LeatError ? EXIT_CODE[err.kind] : EXIT_CODE.internal);
     });
   });
+  await log.flushed(LAST_WORDS_MS);
   process.exit(code);
 }
 
