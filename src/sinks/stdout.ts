@@ -25,30 +25,33 @@ function utf8(bytes: Uint8Array): string | null {
   }
 }
 
-function json(text: string): { readonly value: unknown } | null {
+function isJson(text: string): boolean {
   try {
-    return { value: JSON.parse(text) };
+    JSON.parse(text);
+    return true;
   } catch {
-    return null;
+    return false;
   }
+}
+
+/** No string in JSON holds a bare line's end: those there are stand between its tokens. */
+const onOneLine = (json: string): string => json.replace(/[\r\n][ \t\r\n]*/g, "");
+
+/** A body that is JSON stands there as it was written: its numbers keep their digits, and no depth is too much. */
+function dataMember({ body, contentType }: Message): string {
+  const text = utf8(body);
+  if (text === null) {
+    const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+    return `"data_base64":"${bytes.toString("base64")}"`;
+  }
+  const json = contentType?.includes("json") !== false && isJson(text);
+  return `"data":${json ? onOneLine(text) : JSON.stringify(text)}`;
 }
 
 /** One line in the manner of CloudEvents' JSON format 1.0.2, with Leat's own attributes. */
 export function cloudEventLine(message: Message): string {
   const { event } = message;
-  const text = utf8(message.body);
-  const parsed = text !== null && message.contentType?.includes("json") !== false ? json(text) : null;
-  const data =
-    text === null
-      ? {
-          data_base64: Buffer.from(
-            message.body.buffer,
-            message.body.byteOffset,
-            message.body.byteLength,
-          ).toString("base64"),
-        }
-      : { data: parsed === null ? text : parsed.value };
-  return JSON.stringify({
+  const head = JSON.stringify({
     specversion: "1.0",
     id: event.id,
     source: event.source,
@@ -61,8 +64,8 @@ export function cloudEventLine(message: Message): string {
     route: message.route,
     ...(message.attempt > 1 ? { attempt: message.attempt } : {}),
     ...(message.replay > 0 ? { replay: message.replay } : {}),
-    ...data,
   });
+  return `${head.slice(0, -1)},${dataMember(message)}}`;
 }
 
 /**
@@ -71,10 +74,20 @@ export function cloudEventLine(message: Message): string {
  */
 const reportedByDelivery = (): void => {};
 
+const UNREAD: Report = { result: "failed", error: "timeout", message: "nobody read the output in time" };
+
+/** After these a write is worth its while, if only to learn what is wrong. */
+const ROOM = ["drain", "error", "close"] as const;
+
 /** Writes lines to a stream. A line counts as delivered once the stream has taken it from us. */
 export class LineSink implements PushedSink {
   readonly #out: Writable;
   readonly #format: StdoutConfig["format"];
+  /** Deliveries that wait for room. */
+  readonly #waiting = new Set<() => void>();
+  readonly #roomComes = (): void => {
+    for (const go of this.#waiting) go();
+  };
 
   constructor(out: Writable, format: StdoutConfig["format"]) {
     this.#out = out;
@@ -83,16 +96,46 @@ export class LineSink implements PushedSink {
 
   async start(): Promise<void> {
     if (!this.#out.listeners("error").includes(reportedByDelivery)) this.#out.on("error", reportedByDelivery);
+    for (const event of ROOM) this.#out.on(event, this.#roomComes);
   }
 
-  deliver(message: Message, signal: AbortSignal): Promise<Report> {
-    const line =
-      this.#format === "json"
-        ? Buffer.from(`${cloudEventLine(message)}\n`)
-        : Buffer.concat([message.body, NEWLINE]);
+  async deliver(message: Message, signal: AbortSignal): Promise<Report> {
+    let line: Buffer;
+    try {
+      line = this.#line(message);
+    } catch (error) {
+      // No other time would be better for it, and the events behind it must not wait.
+      return { result: "rejected", error: "unwritable", message: `it makes no line: ${error}` };
+    }
+    const room = this.#room(signal);
+    if (room !== undefined) await room;
+    if (signal.aborted) return UNREAD;
+    return this.#write(line, signal);
+  }
+
+  #line(message: Message): Buffer {
+    return this.#format === "json"
+      ? Buffer.from(`${cloudEventLine(message)}\n`)
+      : Buffer.concat([message.body, NEWLINE]);
+  }
+
+  /** While nobody reads, nothing is added to what waits: each attempt would leave its line there. */
+  #room(signal: AbortSignal): Promise<void> | undefined {
+    if (signal.aborted || this.#out.errored || !this.#out.writableNeedDrain) return undefined;
     return new Promise((resolve) => {
-      const abort = () =>
-        resolve({ result: "failed", error: "timeout", message: "nobody read the output in time" });
+      const go = () => {
+        this.#waiting.delete(go);
+        signal.removeEventListener("abort", go);
+        resolve();
+      };
+      this.#waiting.add(go);
+      signal.addEventListener("abort", go, { once: true });
+    });
+  }
+
+  #write(line: Buffer, signal: AbortSignal): Promise<Report> {
+    return new Promise((resolve) => {
+      const abort = () => resolve(UNREAD);
       signal.addEventListener("abort", abort, { once: true });
       // The callback waits for the stream's own queue, so that a reader who is slow holds the next delivery back.
       this.#out.write(line, (error) => {
@@ -103,7 +146,9 @@ export class LineSink implements PushedSink {
     });
   }
 
-  async stop(): Promise<void> {}
+  async stop(): Promise<void> {
+    for (const event of ROOM) this.#out.off(event, this.#roomComes);
+  }
 }
 
 export const stdoutSink: PushedSinkType<StdoutConfig> = {

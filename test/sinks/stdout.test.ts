@@ -35,6 +35,48 @@ test("text stays text, bytes that are none come in base64, and no body breaks th
   assert.deepEqual([data_base64, data, attempt, replay], ["/wA=", undefined, 2, 1]);
 });
 
+test("a body that is JSON keeps its digits, on one line, however deep it is", () => {
+  const pretty = '{\r\n  "n": 1234567890123456789,\n\n  "one": 1.0, "text": "a\\nb"\n}';
+  const line = cloudEventLine(message({ body: Buffer.from(pretty) }));
+  assert.ok(line.endsWith('"data":{"n": 1234567890123456789,"one": 1.0, "text": "a\\nb"}}'), line);
+  assert.doesNotMatch(line, /[\r\n]/);
+  const deep = "[".repeat(20_000) + "]".repeat(20_000);
+  assert.ok(cloudEventLine(message({ body: Buffer.from(deep) })).endsWith(`"data":${deep}}`));
+});
+
+test("an event that makes no line is dead at once, and holds no other back", async () => {
+  const sink = new LineSink(new PassThrough(), "json");
+  const good = message();
+  const poison = { ...good, event: { ...good.event, time: Number.NaN } };
+  const report = await sink.deliver(poison, never);
+  assert.equal(report.result === "rejected" && report.error, "unwritable");
+  assert.deepEqual(await sink.deliver(good, never), { result: "delivered" });
+});
+
+test("while nobody reads, repeated attempts leave no more lines in memory", async () => {
+  const taken: (() => void)[] = [];
+  const out = new Writable({
+    highWaterMark: 16,
+    write: (_chunk, _encoding, callback) => taken.push(callback),
+  });
+  const sink = new LineSink(out, "json");
+  await sink.start();
+  const first = sink.deliver(message(), never);
+  await sink.deliver(message(), AbortSignal.abort());
+  const waiting = out.writableLength;
+  const tries = Array.from({ length: 20 }, () => new AbortController());
+  const reports = tries.map(({ signal }) => sink.deliver(message(), signal));
+  for (const attempt of tries) attempt.abort();
+  for (const report of await Promise.all(reports)) assert.equal(report.result, "failed");
+  assert.equal(out.writableLength, waiting);
+  taken[0]?.();
+  assert.deepEqual(await first, { result: "delivered" });
+  const next = sink.deliver(message(), never);
+  await waitFor("room", () => taken.length > 1);
+  taken[1]?.();
+  assert.deepEqual(await next, { result: "delivered" });
+});
+
 test("`format: body` writes the bytes and a line's end", async () => {
   const out = new PassThrough();
   const sink = new LineSink(out, "body");
