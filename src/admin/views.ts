@@ -42,14 +42,39 @@ function headersView(packed: PackedHeaders): [string, string][] {
   ]);
 }
 
+/** Deeper JSON is shown as text: neither JSON's writer nor most of its readers go on for ever. */
+const SHOWN_LEVELS = 500;
+
 function dataView(body: Uint8Array): { data: unknown } | { data_base64: string } {
   const text = textOf(body);
   if (text === null) return { data_base64: Buffer.from(body).toString("base64") };
   try {
-    return { data: JSON.parse(text) };
+    const data: unknown = parseWithDigits(text, keepDigits);
+    return { data: isWithin(data, SHOWN_LEVELS) ? data : text };
   } catch {
+    // No JSON, or too deep for its reader.
     return { data: text };
   }
+}
+
+/** TypeScript's library doesn't know yet that the text of a number can be read and written. */
+const { parse: parseWithDigits, rawJSON } = JSON as unknown as {
+  parse(
+    text: string,
+    reviver: (key: string, value: unknown, context: { source?: string }) => unknown,
+  ): unknown;
+  rawJSON(text: string): object;
+};
+
+/** 1234567890123456789 would become ...800. */
+function keepDigits(_key: string, value: unknown, { source }: { source?: string }): unknown {
+  if (typeof value !== "number" || source === undefined || String(value) === source) return value;
+  return rawJSON(source);
+}
+
+function isWithin(value: unknown, levels: number): boolean {
+  if (typeof value !== "object" || value === null) return true;
+  return levels > 0 && Object.values(value).every((inner) => isWithin(inner, levels - 1));
 }
 
 export function deliveryView(delivery: DeliveryHistory): object {
