@@ -126,7 +126,13 @@ ${more}`;
         return [...promised.keys()].filter((id) => !ids.has(id));
       };
       if (!gapsAreFine) {
-        await waitFor("what was promised at the stream's reader", () => unread().length === 0, SETTLE_MS);
+        await waitFor("the stream's reader", () => unread().length === 0, SETTLE_MS).catch((cause) => {
+          const seqs = unread().map((id) => promised.get(id)?.seq);
+          const at = `it is at ${reader.events.at(-1)?.id}, gaps ${reader.gaps.join() || "none"}`;
+          throw new Error(`the stream's reader lacks ${seqs.length} seqs: ${seqs.slice(0, 20)}; ${at}`, {
+            cause,
+          });
+        });
         assert.deepEqual(reader.gaps, []);
       }
       // What the route that comes and goes owes, too.
