@@ -39,7 +39,7 @@ function figures(ledger: Ledger): string {
   return Object.entries(ledger)
     .map(
       ([name, value]) =>
-        `${cell(name)}: ${typeof value === "number" ? value.toLocaleString("en") : cell(value)}`,
+        `${cell(name)}: ${typeof value === "number" && name !== "seed" ? value.toLocaleString("en") : cell(`${value}`)}`,
     )
     .join("; ");
 }
