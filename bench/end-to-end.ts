@@ -1,8 +1,8 @@
 /**
  * End to end: webhooks/s from a sender through Leat to a receiver, against glue written by hand. The clock runs from the
  * sender's first until the receiver's last. The glue answers after the receiver did, so nothing can pile up in it; Leat
- * answers once it has an event on disk, and is therefore sent no more than it was seen to deliver: what waits in it must
- * not grow.
+ * answers once it has an event on disk. What waits in it when the sender stops is therefore told (`waiting`): about as many
+ * as there are connections, if its backlog doesn't grow.
  */
 import { inFolder, type Leat, PATH, startLeat } from "./leat.ts";
 import type { Options } from "./measurements.ts";
