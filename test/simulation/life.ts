@@ -122,6 +122,7 @@ export class Life {
         total: forDelivery.ask(queries.total.bind(queries)),
         mark: forDelivery.ask(queries.mark.bind(queries)),
         seqBefore: forDelivery.ask(queries.seqBefore.bind(queries)),
+        agedThrough: forDelivery.ask(queries.agedThrough.bind(queries)),
         seqAtTotal: forDelivery.ask(queries.seqAtTotal.bind(queries)),
       },
       silent,

@@ -199,20 +199,16 @@ export class Owed {
   }
 
   /**
-   * J6: what is expired by age is so old, or came before an event that is, by the clock it was accepted under; and no step
-   * of the clock now has made it so. A step that came between the event and the process is taken for time that went by.
+   * J6: what is expired by age is so old, and no step of the clock has made it so. A step that came between the event and
+   * the process is taken for time that went by.
    */
   #checkAge(from: Seq, to: Seq, now: number): void {
     const { steppedAt, offset } = this.#truth.clock();
-    const oldestBehind = (seq: Seq) =>
-      Math.min(
-        ...[...this.#truth.events.values()].filter((other) => other.seq >= seq).map(({ time }) => time),
-      );
     for (let seq = from; seq <= to; seq++) {
       const event = this.#truth.events.get(seq);
       if (event === undefined || !this.owes(seq) || event.offset !== offset) continue;
       const guarded = this.#truth.now - steppedAt < GUARD_MS;
-      const age = guarded ? this.#truth.now - event.committedAt + LATE_MS : now - oldestBehind(seq);
+      const age = guarded ? this.#truth.now - event.committedAt + LATE_MS : now - event.time;
       const { ageMs } = this.definition.backlog;
       assert.ok(age >= ageMs, `${this.name}: ${seq} expires after ${age} ms, of ${ageMs}`);
     }

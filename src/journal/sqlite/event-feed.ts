@@ -31,6 +31,8 @@ export interface BacklogMarks {
   mark(seq: Seq): Promise<{ readonly at: number; readonly before: number } | null>;
   /** The last seq up to which everything was accepted before `time` (ms since 1970). */
   seqBefore(time: number): Promise<Seq>;
+  /** The last seq up to which all behind `after` were accepted before `time`, of the next few thousand. */
+  agedThrough(after: Seq, time: number): Promise<Seq>;
   /** The last seq up to which at most `total` bytes were ever appended. */
   seqAtTotal(total: number): Promise<Seq>;
 }

@@ -213,7 +213,7 @@ export class SqliteLedger implements Ledger {
     const before = clock.wall() - backlog.ageMs;
     live.letGoOld(before, "age");
     if (mark.at >= before || !live.reading) return;
-    const through = await feed.seqBefore(before);
+    const through = await feed.agedThrough(live.next - 1, before);
     if (through < live.next) return;
     live.letGo({ through, outcome: "expired", reason: "age" }, true).catch(() => {});
   }

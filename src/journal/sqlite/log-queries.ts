@@ -99,6 +99,19 @@ export class LogQueries {
     return this.#bisect("time", (value) => value < time);
   }
 
+  /**
+   * The last seq up to which all behind `after` were accepted before `time`, of the next 20,000. Each is looked at: a
+   * clock that was set back leaves times out of order, which a bisection would leap over.
+   */
+  agedThrough(after: Seq, time: number): Seq {
+    const newest = Number(this.#newest.get()?.seq ?? after);
+    const end = Math.min(newest, Math.max(after, this.#oldest() - 1) + SCAN);
+    const younger = this.#prepare(
+      "SELECT seq FROM event WHERE seq > ? AND seq <= ? AND time >= ? ORDER BY seq LIMIT 1",
+    ).get(after, end, time);
+    return younger === undefined ? Math.max(after, end) : Number(younger.seq) - 1;
+  }
+
   /** The last seq up to which at most `total` bytes were ever appended. */
   seqAtTotal(total: number): Seq {
     return this.#bisect("total", (value) => value <= total);

@@ -13,7 +13,16 @@ import type { Asked } from "./reader.ts";
 import type { Ring } from "./ring.ts";
 
 /** For `Reader.proxy`. */
-export const LOG_QUERIES = ["read", "get", "load", "total", "mark", "seqBefore", "seqAtTotal"] as const;
+export const LOG_QUERIES = [
+  "read",
+  "get",
+  "load",
+  "total",
+  "mark",
+  "seqBefore",
+  "agedThrough",
+  "seqAtTotal",
+] as const;
 
 export type AskedLog = Asked<Pick<LogQueries, (typeof LOG_QUERIES)[number]>>;
 
@@ -116,6 +125,10 @@ export class SqliteLog implements Log, EventFeed, BacklogMarks {
 
   seqBefore(time: number): Promise<Seq> {
     return this.#queries.seqBefore(time);
+  }
+
+  agedThrough(after: Seq, time: number): Promise<Seq> {
+    return this.#queries.agedThrough(after, time);
   }
 
   seqAtTotal(total: number): Promise<Seq> {

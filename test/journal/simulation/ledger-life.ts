@@ -38,6 +38,7 @@ export class LedgerLife {
       total: ask(log.total.bind(log)),
       mark: ask(log.mark.bind(log)),
       seqBefore: ask(log.seqBefore.bind(log)),
+      agedThrough: ask(log.agedThrough.bind(log)),
       seqAtTotal: ask(log.seqAtTotal.bind(log)),
     };
     const { start, committer, ring } = process;
