@@ -37,6 +37,31 @@ export function hasEndpoint(component: object): component is HasEndpoint {
   return "endpoint" in component && typeof component.endpoint === "function";
 }
 
+// ---------------------------------------------------------------------------------------------------------- Connections
+
+/**
+ * A broker named once under `connections:`, with its secrets and TLS. A source or sink that names it by `connection:` has
+ * its fields as if they stood on itself; what stands there wins. It is configuration only: nothing is shared at run time,
+ * since a source and a sink each need a client of their own.
+ */
+export interface ConnectionType<C = unknown> {
+  readonly kind: "connection";
+  readonly type: string;
+  readonly description: string;
+  readonly schema: ZodType<C>;
+}
+
+/** How a component stands with the broker it talks to. */
+export type Standing =
+  | { readonly state: "connected" }
+  | {
+      readonly state: "waiting";
+      /** Lower snake case: `connection_refused`, `auth`, `unknown_topic`, … */
+      readonly error: string;
+      /** For people: what is wrong and what to do about it. Holds no secret. */
+      readonly message: string;
+    };
+
 // -------------------------------------------------------------------------------------------------------------- Sources
 
 /** What `append` resolves with, once the event (or the one it repeats) is on disk (J1). */
@@ -100,6 +125,13 @@ export interface SourceHost {
   append(arrival: Arrival): Promise<Appended>;
   /** Keeps a refusal; never fails, never waits. */
   refuse(refusal: NewRefusal): void;
+  /**
+   * Keeps a refusal of what can't be told so (a broker's record): resolves once a `leat.refused` event with all of it is
+   * on disk, so that it may be acknowledged. Rejects as `append` does.
+   */
+  keepRefused(refusal: NewRefusal): Promise<void>;
+  /** Tells how the source stands with its broker; said at each change, for readiness, metrics, the log and `leat.source`. */
+  stands(standing: Standing): void;
   /** Cheap; asked before work is done for an event. */
   intake(): Intake;
 }
@@ -110,6 +142,16 @@ export interface Source {
   stop(): Promise<void>;
 }
 
+/** Knows how far behind its broker it is. */
+export interface HasLag {
+  /** Messages that wait at the broker; null while unknown. */
+  lag(): number | null;
+}
+
+export function hasLag(component: object): component is HasLag {
+  return "lag" in component && typeof component.lag === "function";
+}
+
 export interface SourceType<C = unknown> {
   readonly kind: "source";
   /** What `type:` says. */
@@ -118,6 +160,10 @@ export interface SourceType<C = unknown> {
   readonly description: string;
   /** The fields beside `type`, each with `.describe(…)` and its default. */
   readonly schema: ZodType<C>;
+  /** The type of connection whose fields its schema has too; absent where it takes none. */
+  readonly connection?: ConnectionType;
+  /** Its bodies may be as large as `limits.broker_event` says (brokers), not `limits.event` (HTTP). */
+  readonly largeBodies?: boolean;
   create(config: C, host: SourceHost): Source;
 }
 
@@ -190,6 +236,8 @@ export interface SinkHost {
 
 /** What a pushed sink is given. */
 export interface PushedSinkHost extends SinkHost {
+  /** Tells how the sink stands with its broker, for readiness and the log. */
+  stands(standing: Standing): void;
   /** Bytes to keep of an answer that was a failure, or a success (`limits`); they may change at a reload. */
   readonly answerBytes: { readonly failure: number; readonly success: number };
 }
@@ -218,6 +266,10 @@ export interface PushedSinkType<C = unknown> {
    * rendered: only there can a value still be told from the template around it.
    */
   readonly templates: readonly string[];
+  /** As of a source. */
+  readonly connection?: ConnectionType;
+  /** The default of `concurrency` where batching makes many deliveries at once cheap. Absent: the policy's. */
+  readonly concurrency?: number;
   /** Whether the sink can be a source too (`reply: true`). */
   givesBack(config: C): boolean;
   create(config: C, host: PushedSinkHost): PushedSink;
