@@ -85,6 +85,9 @@ export interface NewRefusal {
   readonly detail: string;
   /** At most the first 1 KiB of the body. */
   readonly body: Uint8Array | null;
+  /** As it came, for `keepRefused`. */
+  readonly key?: string | null;
+  readonly headers?: PackedHeaders;
 }
 
 /** Whether sources may take events now; when not, why, and when a sender should come back. */

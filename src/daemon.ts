@@ -13,12 +13,12 @@ import { formatProblem, type LoadResult } from "./config/load.ts";
 import { type Assembly, assemble, type Difference, difference, endpointsOf } from "./daemon/assembly.ts";
 import { componentsOf, startAll, stopAll } from "./daemon/components.ts";
 import { type Expiries, watchExpiries } from "./daemon/expiries.ts";
-import type { DaemonFace, Phase, Readiness, ReloadResult, SinkStatus } from "./daemon/face.ts";
+import type { DaemonFace, Phase, Readiness, ReloadResult, SinkStatus, SourceStatus } from "./daemon/face.ts";
 import { tellOfIntake } from "./daemon/intake-log.ts";
 import { createParts, openJournal, type Parts, tuningOf } from "./daemon/parts.ts";
 import { orphanNotes, readinessOf } from "./daemon/readiness.ts";
 import { restartOnly } from "./daemon/settings-change.ts";
-import { sinkStatuses } from "./daemon/sink-status.ts";
+import { sinkStatuses, sourceStatuses } from "./daemon/statuses.ts";
 import { placeStreams } from "./daemon/stream-places.ts";
 import { retainStreams } from "./daemon/stream-retention.ts";
 import { definitionsOf } from "./daemon/subscriptions.ts";
@@ -76,7 +76,14 @@ export class Daemon implements DaemonFace {
     this.log = log;
     this.#read = read;
     this.#settings = settings;
-    this.#parts = createParts(journal, settings, this.clock, log, () => this.#settings.limits);
+    this.#parts = createParts(
+      journal,
+      settings,
+      this.clock,
+      log,
+      () => this.#settings.limits,
+      () => this.sources(),
+    );
     tellOfIntake(journal, log);
     this.#stopTrimming = retainStreams(() => this.#assembly, journal, this.clock, log);
     this.#expiries = watchExpiries(journal, this.clock, log);
@@ -97,12 +104,11 @@ export class Daemon implements DaemonFace {
 
   /** From the whole that runs (at the start: none) to the one that `plan` describes. Up to the swap it may still fail. */
   async #takeOver(plan: Plan, settings: Settings): Promise<Difference> {
-    const { hosts, delivery, listener } = this.#parts;
+    const { hosts, delivery, listener, sourceNews } = this.#parts;
     const after = assemble(plan, this.#assembly, {
       ...this,
       server: this.server,
-      hostOf: hosts.sourceHost,
-      answerBytes: hosts.answerBytes,
+      hosts,
     });
     const changes = difference(this.#assembly, after);
     const targets = compileTargets(after, settings.limits, this.log);
@@ -116,6 +122,7 @@ export class Daemon implements DaemonFace {
     await startAll(changes.startSources);
     listener.setEndpoints(endpointsOf(after));
     this.#assembly = after;
+    sourceNews.look();
 
     for (const note of orphanNotes(this.journal)) this.log.warn({ note }, "a route is gone that still owes");
     void this.#stopReplaced(changes, replacedTargetsEnded);
@@ -188,8 +195,9 @@ export class Daemon implements DaemonFace {
 
   /** Closes what is open, in whatever state it is. What waits for a commit is committed. */
   async close(): Promise<void> {
-    const { listener, delivery, admin, console, metrics } = this.#parts;
+    const { listener, delivery, admin, console, metrics, sourceNews } = this.#parts;
     this.#closing = true;
+    sourceNews.stop();
     this.#stopTrimming();
     this.#expiries.stop();
     await delivery.stop(0);
@@ -235,7 +243,12 @@ export class Daemon implements DaemonFace {
   readiness(): Readiness {
     const { journal, clock } = this;
     const expired = this.#expiries.notes();
-    return readinessOf({ phase: this.#phase, journal, sinks: this.sinks(), expired, clock });
+    const [sources, sinks] = [this.sources(), this.sinks()];
+    return readinessOf({ phase: this.#phase, journal, sources, sinks, expired, clock });
+  }
+
+  sources(): readonly SourceStatus[] {
+    return sourceStatuses(this.#assembly);
   }
 
   sinks(): readonly SinkStatus[] {

@@ -127,6 +127,8 @@ export interface RetentionPlan {
 /** Bounds on what comes in; all settable under `limits`. */
 export interface Limits {
   readonly eventBytes: number;
+  /** The same of an event that a broker brings. */
+  readonly brokerEventBytes: number;
   readonly headers: number;
   readonly headerBytes: number;
   readonly idBytes: number;

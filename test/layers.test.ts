@@ -28,8 +28,9 @@ const LAYERS: readonly { readonly files: readonly string[]; readonly may: readon
   { files: ["http/"], may: WORDS },
   { files: ["routing/"], may: [...WORDS, "journal/journal.ts"] },
   { files: ["delivery/"], may: [...WORDS, "journal/journal.ts"] },
-  { files: ["sources/"], may: [...WORDS, "http/"] },
-  { files: ["sinks/"], may: [...WORDS, "http/"] },
+  { files: ["brokers/"], may: WORDS },
+  { files: ["sources/"], may: [...WORDS, "http/", "brokers/"] },
+  { files: ["sinks/"], may: [...WORDS, "http/", "brokers/"] },
   { files: ["console/"], may: [...WORDS, "journal/journal.ts", "http/", "sinks/stream/", "sinks/sse/"] },
   { files: ["admin/"], may: [...WORDS, "journal/journal.ts", "http/", "console/", "daemon/", "daemon.ts"] },
   {

@@ -7,7 +7,15 @@ import type { DaemonFace } from "../daemon/face.ts";
 import { LeatError } from "../errors.ts";
 import { answerError, answerJson, answerThrown, readBody } from "./answer.ts";
 import { type Answer, type Call, jsonObject } from "./call.ts";
-import { listDead, listEvents, listRefusals, listSinks, listSubscriptions, showEvent } from "./looking.ts";
+import {
+  listDead,
+  listEvents,
+  listRefusals,
+  listSinks,
+  listSources,
+  listSubscriptions,
+  showEvent,
+} from "./looking.ts";
 import { confirmClock, pauseSink, purge, reload, replay, resumeSink } from "./orders.ts";
 
 interface Operation {
@@ -22,6 +30,7 @@ const OPERATIONS: readonly Operation[] = [
   { method: "GET", pattern: /^\/dead$/, run: listDead },
   { method: "GET", pattern: /^\/refusals$/, run: listRefusals },
   { method: "GET", pattern: /^\/subscriptions$/, run: listSubscriptions },
+  { method: "GET", pattern: /^\/sources$/, run: listSources },
   { method: "GET", pattern: /^\/sinks$/, run: listSinks },
   { method: "POST", pattern: /^\/replay$/, run: replay },
   { method: "POST", pattern: /^\/purge$/, run: purge },

@@ -1,5 +1,5 @@
 /** What the admin API shows: every GET. */
-import type { SinkStatus } from "../daemon/face.ts";
+import type { SinkStatus, SourceStatus, StandingStatus } from "../daemon/face.ts";
 import { LeatError } from "../errors.ts";
 import { type Answer, type Call, limitIn, seqIn } from "./call.ts";
 import {
@@ -67,12 +67,29 @@ export function listSinks({ daemon }: Call): Answer {
   return { value: { sinks: daemon.sinks().map(sinkView) } };
 }
 
-function sinkView({ name, type, kind, state, inFlight, probing, readers }: SinkStatus): object {
+export function listSources({ daemon }: Call): Answer {
+  return { value: { sources: daemon.sources().map(sourceView) } };
+}
+
+function sourceView({ name, type, standing, lag, lastAt }: SourceStatus): object {
+  const last = lastAt === null ? null : rfc3339(lastAt);
+  return { name, type, broker: brokerView(standing), lag, last_message: last };
+}
+
+/** Null where there is no broker. */
+function brokerView(standing: StandingStatus | null): object | null {
+  if (standing === null) return null;
+  const { state, error, message, since, reconnects } = standing;
+  return { state, error, message, since: rfc3339(since), reconnects };
+}
+
+function sinkView({ name, type, kind, state, standing, inFlight, probing, readers }: SinkStatus): object {
   const { hold, paused, breaker } = state;
   return {
     name,
     type,
     kind,
+    broker: brokerView(standing),
     paused,
     hold_until: hold === null ? null : rfc3339(hold.until),
     breaker:

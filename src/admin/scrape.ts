@@ -62,6 +62,17 @@ export function createScrape({ counter, gauge }: MetricMakers): Scrape {
     "route",
     "sink",
   );
+  const source = {
+    connected: gauge("source_connected", "1 while a source has its broker.", "source"),
+    reconnects: counter("source_reconnects_total", "How often a source came back to its broker.", "source"),
+    last: gauge(
+      "source_last_message_time_seconds",
+      "When an event of a source was last taken, in seconds since 1970.",
+      "source",
+    ),
+    lag: gauge("source_lag", "Messages that wait for a source at its broker.", "source"),
+  };
+  const sinkConnected = gauge("sink_connected", "1 while a sink has its broker.", "sink");
   const readers = gauge("readers", "Connected readers of a stream.", "sink");
   const paused = gauge("sink_paused", "1 while a sink waits for a person to resume it.", "sink");
   const breaker = gauge("breaker_open", "1 while a sink's breaker is open.", "sink");
@@ -116,9 +127,22 @@ export function createScrape({ counter, gauge }: MetricMakers): Scrape {
     }
   }
 
+  function readSources(daemon: DaemonFace): void {
+    for (const metric of Object.values(source)) metric.reset();
+    for (const { name, standing, lag: waiting, lastAt } of daemon.sources()) {
+      if (standing !== null) {
+        source.connected.set({ source: name }, standing.state === "connected" ? 1 : 0);
+        source.reconnects.inc({ source: name }, standing.reconnects);
+      }
+      if (waiting !== null) source.lag.set({ source: name }, waiting);
+      if (lastAt !== null) source.last.set({ source: name }, lastAt / 1000);
+    }
+  }
+
   function readSinks(daemon: DaemonFace): void {
-    for (const metric of [readers, paused, breaker]) metric.reset();
-    for (const { name, kind, state, readers: connected } of daemon.sinks()) {
+    for (const metric of [sinkConnected, readers, paused, breaker]) metric.reset();
+    for (const { name, kind, state, standing, readers: connected } of daemon.sinks()) {
+      if (standing !== null) sinkConnected.set({ sink: name }, standing.state === "connected" ? 1 : 0);
       if (connected !== null) readers.set({ sink: name }, connected);
       if (kind === "stream") continue;
       paused.set({ sink: name }, state.paused === null ? 0 : 1);
@@ -143,6 +167,7 @@ export function createScrape({ counter, gauge }: MetricMakers): Scrape {
     read(daemon, connected) {
       connections.set(connected);
       readAccounts(daemon);
+      readSources(daemon);
       readSinks(daemon);
       readProcess(daemon);
       const read = daemon.journal.metrics();

@@ -70,7 +70,8 @@ export const settingsFields = {
     .prefault({})
     .describe("What happens at SIGTERM"),
   limits: object({
-    event: bytes("1MiB").describe("The body of one event"),
+    event: bytes("1MiB").describe("The body of one event that comes by HTTP"),
+    broker_event: bytes("16MiB").describe("The body of one event that comes from a broker"),
     headers: integer(1, 10_000).default(100).describe("Headers of one event"),
     header_bytes: bytes("64KiB").describe("All headers of one event together"),
     id: bytes("512B").describe("The id of an event"),
@@ -223,6 +224,7 @@ function toSettings(
     shutdown: { delayMs: shutdown.delay, timeoutMs: shutdown.timeout },
     limits: {
       eventBytes: limits.event,
+      brokerEventBytes: limits.broker_event,
       headers: limits.headers,
       headerBytes: limits.header_bytes,
       idBytes: limits.id,

@@ -7,11 +7,9 @@ import {
   type HttpEndpoint,
   hasEndpoint,
   type PushedSink,
-  type PushedSinkHost,
   type PushedSinkType,
   type SinkType,
   type Source,
-  type SourceHost,
   type SourceType,
   type StreamHost,
   type StreamSink,
@@ -23,15 +21,25 @@ import { LeatError } from "../errors.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { Plan, Settings, SinkPlan, SourcePlan } from "../plan.ts";
 import type { Clock, Logger } from "../ports.ts";
+import type { Hosts } from "./hosts.ts";
+import type { HostedSource } from "./source-host.ts";
+import type { StandingRecord } from "./standings.ts";
 import { formerNames } from "./subscriptions.ts";
 
 export interface BuiltSource {
   readonly plan: SourcePlan;
   readonly component: Source;
+  readonly standing: Pick<StandingRecord, "status">;
+  readonly lastAt: HostedSource["lastAt"];
 }
 
 export type BuiltSink =
-  | { readonly kind: "pushed"; readonly plan: SinkPlan; readonly component: PushedSink }
+  | {
+      readonly kind: "pushed";
+      readonly plan: SinkPlan;
+      readonly component: PushedSink;
+      readonly standing: Pick<StandingRecord, "status">;
+    }
   | { readonly kind: "stream"; readonly plan: SinkPlan; readonly component: StreamSink };
 
 export interface Assembly {
@@ -45,8 +53,7 @@ export interface AssemblyParts {
   readonly clock: Clock;
   readonly log: Logger;
   readonly server: Settings["server"];
-  hostOf(plan: SourcePlan): SourceHost;
-  answerBytes(this: void): PushedSinkHost["answerBytes"];
+  readonly hosts: Hosts;
 }
 
 const EMPTY_PLAN = { sources: [], sinks: [], routes: [] } as const;
@@ -56,9 +63,8 @@ export function assemble(plan: Plan, before: Assembly | null, parts: AssemblyPar
   const sources = new Map<string, BuiltSource>();
   for (const source of plan.sources) {
     const same = before?.sources.get(source.name);
-    const component =
-      same !== undefined && isDeepStrictEqual(same.plan, source) ? same.component : makeSource(source, parts);
-    sources.set(source.name, { plan: source, component });
+    const kept = same !== undefined && isDeepStrictEqual(same.plan, source);
+    sources.set(source.name, kept ? { ...same, plan: source } : makeSource(source, parts));
   }
   const former = formerNames(plan);
   const sinks = new Map<string, BuiltSink>();
@@ -75,30 +81,26 @@ function sameComponent(left: SinkPlan, right: SinkPlan): boolean {
   return left.type === right.type && isDeepStrictEqual(left.config, right.config);
 }
 
-function makeSource(plan: SourcePlan, parts: AssemblyParts): Source {
+function makeSource(plan: SourcePlan, { hosts }: AssemblyParts): BuiltSource {
   const type: SourceType | undefined = sourceTypes.find((one) => one.type === plan.type);
   if (type === undefined) throw unknownType("source", plan);
-  return type.create(plan.config, parts.hostOf(plan));
+  const { host, standing, lastAt } = hosts.ofSource(plan, type);
+  return { plan, component: type.create(plan.config, host), standing, lastAt };
 }
 
 function makeSink(
   plan: SinkPlan,
   former: string | undefined,
-  { journal, clock, log, server, answerBytes }: AssemblyParts,
+  { journal, clock, log, server, hosts }: AssemblyParts,
 ): BuiltSink {
   const { name } = plan;
   const type: SinkType | undefined = sinkTypes.find((one) => one.type === plan.type);
   if (type === undefined) throw unknownType("sink", plan);
-  const host = { name, clock, log: log.child({ sink: name }) };
   if (isPushed(type)) {
-    const pushedHost = {
-      ...host,
-      get answerBytes() {
-        return answerBytes();
-      },
-    };
-    return { kind: "pushed", plan, component: type.create(plan.config, pushedHost) };
+    const { host, standing } = hosts.ofSink(plan, type);
+    return { kind: "pushed", plan, component: type.create(plan.config, host), standing };
   }
+  const host = { name, clock, log: log.child({ sink: name }) };
   const knownHosts = server.hosts.length > 0 || isLoopback(server.listen) ? server.hosts : null;
   const streamed = streamHost({ ...host, hosts: knownHosts }, former, journal);
   return { kind: "stream", plan, component: type.create(plan.config, streamed) };

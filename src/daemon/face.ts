@@ -23,12 +23,40 @@ export interface SinkStatus {
   readonly type: string;
   readonly kind: "pushed" | "stream";
   readonly state: SinkState;
+  /** Null for one that has no broker. */
+  readonly standing: StandingStatus | null;
   /** Deliveries under way; null for a stream. */
   readonly inFlight: number | null;
   /** Its breaker's wait is over: the next delivery, or the one under way, shows whether it closes. */
   readonly probing: boolean;
   /** Connected clients of a stream; null where there can be none. */
   readonly readers: number | null;
+}
+
+/** How a source or sink stands with its broker. */
+export interface StandingStatus {
+  readonly state: "connected" | "waiting";
+  /** A word, and what people should know and do; null while it is connected. */
+  readonly error: string | null;
+  readonly message: string | null;
+  /** When that began: wall clock, ms. */
+  readonly since: number;
+  /** False while it never was, since it was made at `madeAt` (monotonic, ms). */
+  readonly everConnected: boolean;
+  readonly madeAt: number;
+  /** How often it came back after it was lost. */
+  readonly reconnects: number;
+}
+
+export interface SourceStatus {
+  readonly name: string;
+  readonly type: string;
+  /** Null for one that has no broker. */
+  readonly standing: StandingStatus | null;
+  /** Messages that wait at its broker; null where that isn't known. */
+  readonly lag: number | null;
+  /** When an event of it was last taken, duplicates among them: wall clock, ms; null: not since it was made. */
+  readonly lastAt: number | null;
 }
 
 export type ReloadResult =
@@ -55,6 +83,7 @@ export interface DaemonFace {
   readonly clock: Clock;
   readonly log: Logger;
   readiness(): Readiness;
+  sources(): readonly SourceStatus[];
   sinks(): readonly SinkStatus[];
   /** Open connections of the public listener. */
   connections(): Promise<number>;

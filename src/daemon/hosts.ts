@@ -1,16 +1,23 @@
-/** Makes the hosts of sources: what they share is the journal, the refusals and the counting. */
-import type { PushedSinkHost, SourceHost } from "../component.ts";
+/** Makes the hosts of sources and pushed sinks: what they share is the journal, the refusals and the counting. */
+import type { PushedSinkHost, PushedSinkType, SourceType } from "../component.ts";
 import type { Journal } from "../journal/journal.ts";
-import type { Limits, SourcePlan } from "../plan.ts";
+import type { Limits, SinkPlan, SourcePlan } from "../plan.ts";
 import type { Clock, Logger } from "../ports.ts";
 import { compileNaming } from "./naming.ts";
-import { createOwnEvents } from "./own-events.ts";
+import type { OwnEvents } from "./own-events.ts";
 import { createRefusals } from "./refusals.ts";
-import { createSourceHost, type IntakeCounter } from "./source-host.ts";
+import { createSourceHost, type HostedSource, type IntakeCounter } from "./source-host.ts";
+import { createStanding, type StandingRecord } from "./standings.ts";
+
+/** A pushed sink's host, and what the daemon sees of the sink through it. */
+export interface HostedSink {
+  readonly host: PushedSinkHost;
+  readonly standing: StandingRecord;
+}
 
 export interface Hosts {
-  sourceHost(this: void, plan: SourcePlan): SourceHost;
-  answerBytes(this: void): PushedSinkHost["answerBytes"];
+  ofSource(plan: SourcePlan, type: SourceType): HostedSource;
+  ofSink(plan: SinkPlan, type: PushedSinkType): HostedSink;
 }
 
 export interface HostsOptions {
@@ -18,22 +25,49 @@ export interface HostsOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly counter: IntakeCounter;
+  readonly ownEvents: OwnEvents;
   limits(): Limits;
+  /** A source stands otherwise with its broker than before. */
+  onSourceStanding(): void;
 }
 
-export function createHosts({ journal, clock, log, counter, limits }: HostsOptions): Hosts {
-  const raise = createOwnEvents(journal.log, clock, log);
-  const { history } = journal;
-  const refusals = createRefusals({ history, raise, clock, counter });
+export function createHosts(options: HostsOptions): Hosts {
+  const { journal, clock, log, counter, ownEvents, limits, onSourceStanding } = options;
+  const refusals = createRefusals({ history: journal.history, ...ownEvents, clock, counter });
   return {
-    answerBytes() {
-      const { answerFailureBytes: failure, answerSuccessBytes: success } = limits();
-      return { failure, success };
-    },
-    sourceHost(plan) {
+    ofSource(plan, { connection, largeBodies = false }) {
       const ownLog = log.child({ source: plan.name });
       const naming = compileNaming(plan, clock, ownLog);
-      return createSourceHost({ plan, journal, naming, refusals, counter, limits, clock, log: ownLog });
+      const hasBroker = connection !== undefined;
+      const standing = createStanding({ hasBroker, clock, log: ownLog, onChange: onSourceStanding });
+      return createSourceHost({
+        plan,
+        journal,
+        naming,
+        refusals,
+        standing,
+        largeBodies,
+        counter,
+        limits,
+        clock,
+        log: ownLog,
+      });
+    },
+    ofSink({ name }, { connection }) {
+      const ownLog = log.child({ sink: name });
+      const hasBroker = connection !== undefined;
+      const standing = createStanding({ hasBroker, clock, log: ownLog, onChange: () => {} });
+      const host: PushedSinkHost = {
+        name,
+        clock,
+        log: ownLog,
+        stands: standing.stands,
+        get answerBytes() {
+          const { answerFailureBytes: failure, answerSuccessBytes: success } = limits();
+          return { failure, success };
+        },
+      };
+      return { host, standing };
     },
   };
 }

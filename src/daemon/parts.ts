@@ -7,11 +7,15 @@ import type { Journal, JournalTuning } from "../journal/journal.ts";
 import { openSqliteJournal } from "../journal/sqlite/open.ts";
 import type { Limits, Plan, Settings } from "../plan.ts";
 import { type Clock, type Logger, systemChance } from "../ports.ts";
+import type { SourceStatus } from "./face.ts";
 import { createHosts, type Hosts } from "./hosts.ts";
+import { createOwnEvents } from "./own-events.ts";
+import { type SourceNews, tellOfSources } from "./source-news.ts";
 
 export interface Parts {
   readonly metrics: Metrics;
   readonly hosts: Hosts;
+  readonly sourceNews: SourceNews;
   readonly delivery: Delivery;
   /** Webhooks in, streams out. */
   readonly listener: Listener;
@@ -25,12 +29,24 @@ export function createParts(
   clock: Clock,
   log: Logger,
   limits: () => Limits,
+  sources: () => readonly SourceStatus[],
 ): Parts {
   const metrics = createMetrics();
+  const ownEvents = createOwnEvents(journal.log, clock, log);
+  const sourceNews = tellOfSources(sources, ownEvents.raise, clock);
   const { listen, admin, http } = settings.server;
   return {
     metrics,
-    hosts: createHosts({ journal, clock, log, counter: metrics, limits }),
+    hosts: createHosts({
+      journal,
+      clock,
+      log,
+      counter: metrics,
+      ownEvents,
+      limits,
+      onSourceStanding: sourceNews.look,
+    }),
+    sourceNews,
     delivery: new Delivery({
       ledger: journal.ledger,
       streams: journal.streams,

@@ -1,18 +1,19 @@
 /** Whether the daemon should be sent anything, and which of its parts don't work as they should. */
 import type { Journal, Subscription } from "../journal/journal.ts";
 import type { Clock } from "../ports.ts";
-import type { Phase, Readiness, SinkStatus } from "./face.ts";
+import type { Phase, Readiness, SinkStatus, SourceStatus } from "./face.ts";
 
 export interface ReadinessParts {
   readonly phase: Phase;
   readonly journal: Journal;
+  readonly sources: readonly SourceStatus[];
   readonly sinks: readonly SinkStatus[];
   /** Of whose events some have expired of late. */
   readonly expired: Readiness["degraded"];
   readonly clock: Clock;
 }
 
-export function readinessOf({ phase, journal, sinks, expired, clock }: ReadinessParts): Readiness {
+export function readinessOf({ phase, journal, sources, sinks, expired, clock }: ReadinessParts): Readiness {
   const { intake, stalled, failed, notes } = journal.health();
   const reasons: string[] = [];
   if (phase !== "running") reasons.push(phase);
@@ -21,6 +22,8 @@ export function readinessOf({ phase, journal, sinks, expired, clock }: Readiness
   const degraded = [
     ...(stalled ? [{ part: "journal", reason: "settlements wait for room: no delivery starts" }] : []),
     ...notes.map((reason) => ({ part: "journal", reason })),
+    ...sources.flatMap((source) => brokerTrouble(`source ${source.name}`, source)),
+    ...sinks.flatMap((sink) => brokerTrouble(`sink ${sink.name}`, sink)),
     ...sinks.flatMap((sink) => sinkTrouble(sink, clock.wall())),
     ...expired,
     ...orphans(journal).map((orphan) => ({
@@ -29,6 +32,11 @@ export function readinessOf({ phase, journal, sinks, expired, clock }: Readiness
     })),
   ];
   return { ready: reasons.length === 0, phase, reasons, degraded };
+}
+
+function brokerTrouble(part: string, { standing }: SourceStatus | SinkStatus): Readiness["degraded"] {
+  if (standing?.state !== "waiting") return [];
+  return [{ part, reason: `waits for its broker: ${standing.message ?? ""}` }];
 }
 
 function sinkTrouble({ name, state }: SinkStatus, now: number): Readiness["degraded"] {

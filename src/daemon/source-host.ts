@@ -13,6 +13,7 @@ import type { Limits, SourcePlan } from "../plan.ts";
 import type { Clock, Logger } from "../ports.ts";
 import type { Naming } from "./naming.ts";
 import type { Refusals } from "./refusals.ts";
+import type { StandingRecord } from "./standings.ts";
 
 /** Told of what came in, for the metrics. */
 export interface IntakeCounter {
@@ -25,6 +26,9 @@ export interface SourceHostOptions {
   readonly journal: Pick<Journal, "log" | "health">;
   readonly naming: Naming;
   readonly refusals: Refusals;
+  readonly standing: StandingRecord;
+  /** Of a type whose bodies may be as large as brokers' are. */
+  readonly largeBodies: boolean;
   readonly counter: IntakeCounter;
   /** Asked at each event: a reload may change them. */
   limits(): Limits;
@@ -38,8 +42,22 @@ interface Names {
   readonly key: string | null;
 }
 
-export function createSourceHost(options: SourceHostOptions): SourceHost {
-  const { plan, journal, naming, refusals, counter, limits, clock, log } = options;
+/** A source's host, and what the daemon sees of the source through it. */
+export interface HostedSource {
+  readonly host: SourceHost;
+  readonly standing: StandingRecord;
+  /** When an event was last taken: wall clock, ms. */
+  lastAt(): number | null;
+}
+
+export function createSourceHost(options: SourceHostOptions): HostedSource {
+  const { plan, journal, naming, refusals, standing, largeBodies, counter, limits, clock, log } = options;
+  let lastAt: number | null = null;
+  /**
+   * Of arrivals that were not appended: one that is tried again has the same id, or an append that was only slow and its
+   * successor would be two events.
+   */
+  const failed = new WeakMap<Arrival, Names>();
 
   function named(arrival: Arrival, id: string | null, type: string | null, key: string | null): Names {
     return {
@@ -57,23 +75,32 @@ export function createSourceHost(options: SourceHostOptions): SourceHost {
     return named(arrival, found.id, found.type, found.key);
   }
 
-  async function append(arrival: Arrival, { id, type, key }: Names): Promise<Appended> {
+  async function append(arrival: Arrival, names: Names): Promise<Appended> {
+    const { id, type, key } = names;
     const broken = overLimit(arrival, id, type, key, limits());
     if (broken !== null) throw new LeatError("refused", broken.code, broken.message);
     const { subject, headers, body, hops } = arrival;
+    const now = clock.wall();
     const event = {
       source: plan.name,
       id,
       type,
       subject,
       key,
-      time: clock.wall(),
+      time: now,
       headers,
       body,
       hops,
       cause: null,
     };
-    const appended = await journal.log.append(event, plan.dedupeMs);
+    let appended: Appended;
+    try {
+      appended = await journal.log.append(event, plan.dedupeMs);
+    } catch (error) {
+      failed.set(arrival, names);
+      throw error;
+    }
+    lastAt = now;
     counter.received(plan.name, appended.duplicate ? "duplicate" : "accepted");
     if (appended.differs) {
       refusals.refuse({
@@ -87,22 +114,26 @@ export function createSourceHost(options: SourceHostOptions): SourceHost {
     return appended;
   }
 
-  return {
+  const host: SourceHost = {
     name: plan.name,
     clock,
     log,
     get maxEventBytes() {
-      return limits().eventBytes;
+      const { eventBytes, brokerEventBytes } = limits();
+      return largeBodies ? brokerEventBytes : eventBytes;
     },
     append(arrival) {
-      const names = name(arrival);
+      const names = failed.get(arrival) ?? name(arrival);
       return names instanceof Promise
         ? names.then((found) => append(arrival, found))
         : append(arrival, names);
     },
     refuse: (refusal) => refusals.refuse(refusal),
+    keepRefused: (refusal) => refusals.keepRefused(refusal),
+    stands: standing.stands,
     intake: (): Intake => journal.health().intake,
   };
+  return { host, standing, lastAt: () => lastAt };
 }
 
 interface Broken {

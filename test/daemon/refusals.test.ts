@@ -20,6 +20,7 @@ test("every refusal is kept and counted; a leat event is raised once a minute fo
   const refusals = createRefusals({
     history: { refuse: (one) => kept.push(one) },
     raise: (type, subject, data) => raised.push([type, subject, data]),
+    append: async () => {},
     clock,
     counter: { refused: (source, reason) => counted.push(`${source} ${reason}`) },
   });

@@ -68,6 +68,7 @@ function webhook(t: TestContext, name: string, config: object): PushedSink {
     name,
     clock: systemClock,
     log: silent,
+    stands: () => {},
     answerBytes: { failure: 1024, success: 256 },
   });
   t.after(() => sink.stop());

@@ -58,6 +58,7 @@ async function receiving(): Promise<{
     name: "billing",
     clock: systemClock,
     log: silent,
+    stands: () => {},
     answerBytes: { failure: 1024, success: 256 },
   });
   await sink.start();

@@ -36,6 +36,7 @@ const RING_BYTES = 8 * 1024;
 const GROUPING = { events: 8, bytes: 2000, worthQueueing: 2, worthSending: 1 };
 const LIMITS: Limits = {
   eventBytes: 1 << 20,
+  brokerEventBytes: 1 << 20,
   headers: 100,
   headerBytes: 65_536,
   idBytes: 512,

@@ -141,9 +141,12 @@ export class Run {
     const sinks = new Map<string, BuiltSink>();
     for (const plan of this.#configuration.plan.sinks) {
       const { name } = plan;
-      if (plan.kind === "stream")
+      if (plan.kind === "stream") {
         sinks.set(name, { kind: "stream", plan, component: this.audience.sink(life) });
-      else sinks.set(name, { kind: "pushed", plan, component: this.receivers.sink(name, () => !life.ended) });
+        continue;
+      }
+      const component = this.receivers.sink(name, () => !life.ended);
+      sinks.set(name, { kind: "pushed", plan, component, standing: { status: () => null } });
     }
     return sinks;
   }

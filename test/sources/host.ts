@@ -2,7 +2,8 @@
  * A host for sources under test: `append` puts into a list, drops duplicates by id, and resolves when `commit` is
  * called, or by itself a moment later, as a group commit would.
  */
-import type { Appended, Arrival, Intake, NewRefusal, SourceHost } from "../../src/component.ts";
+import type { Appended, Arrival, Intake, NewRefusal, SourceHost, Standing } from "../../src/component.ts";
+import type { Clock } from "../../src/ports.ts";
 import { keptLog } from "../http/log.ts";
 
 export class TestHost implements SourceHost {
@@ -17,13 +18,15 @@ export class TestHost implements SourceHost {
   holding = false;
   wall = 1_700_000_000_000;
   monotonic = 0;
-  readonly clock = {
+  readonly clock: Clock = {
     wall: () => this.wall,
     monotonic: () => this.monotonic,
     after: () => () => {},
   };
   readonly appended: (Arrival & { readonly seq: number })[] = [];
   readonly refusals: NewRefusal[] = [];
+  /** What the source said of its broker, in order. */
+  readonly standings: Standing[] = [];
   #waiting: (() => void)[] = [];
 
   async append(arrival: Arrival): Promise<Appended> {
@@ -52,6 +55,16 @@ export class TestHost implements SourceHost {
 
   refuse(refusal: NewRefusal): void {
     this.refusals.push(refusal);
+  }
+
+  async keepRefused(refusal: NewRefusal): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
+    if (this.failure !== null) throw this.failure;
+    this.refusals.push(refusal);
+  }
+
+  stands(standing: Standing): void {
+    this.standings.push(standing);
   }
 
   intake(): Intake {

@@ -1,18 +1,15 @@
 /** The headers of a request: what is the same for all is made once, the rest is appended for each attempt. */
-import { type KeyObject, randomUUID } from "node:crypto";
+import type { KeyObject } from "node:crypto";
 import type { Message } from "../../component.ts";
-import { type Event, headerValue, type PackedHeaders, unpackHeaders } from "../../event.ts";
+import { type Event, type PackedHeaders, unpackHeaders } from "../../event.ts";
 import { version } from "../../version.ts";
+import { leatHeaders } from "../attributes.ts";
 import type { WebhookConfig } from "./config.ts";
 import { asHeaderValue, isHeaderValue, mayForward } from "./headers.ts";
 import { standardKey, standardSignature } from "./sign.ts";
 
 /** An event holds something that no header can carry: no attempt can help. */
 export class UnsendableHeader extends Error {}
-
-/** W3C Trace Context, level 1, version 00. */
-const TRACEPARENT = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/;
-const NOTHING = /^0+$/;
 
 export class RequestHeaders {
   /** Names and values in turn, as undici takes them. */
@@ -51,26 +48,8 @@ export class RequestHeaders {
     const { event } = message;
     const id = webhookId(event);
     const timestamp = Math.floor(now / 1000);
-    const headers = [
-      ...this.#fixed,
-      "webhook-id",
-      id,
-      "webhook-timestamp",
-      String(timestamp),
-      "leat-id",
-      asHeaderValue(event.id),
-      "leat-source",
-      event.source,
-      "leat-route",
-      message.route,
-      "leat-attempt",
-      String(message.attempt),
-      "leat-hops",
-      String(message.hops),
-      "traceparent",
-      traceparent(event.headers),
-    ];
-    if (message.replay > 0) headers.push("leat-replay", String(message.replay));
+    const headers = [...this.#fixed, "webhook-id", id, "webhook-timestamp", String(timestamp)];
+    for (const [name, value] of leatHeaders(message)) headers.push(name, asHeaderValue(value));
     if (message.contentType !== null && !this.#contentTypeFixed) {
       if (!isHeaderValue(message.contentType))
         throw new UnsendableHeader("its content-type can't stand in a header");
@@ -102,20 +81,4 @@ export class RequestHeaders {
  */
 function webhookId(event: Event): string {
   return `${event.source}_${event.seq}`;
-}
-
-/** Goes on with the event's trace in a span of our own, or begins a trace. */
-function traceparent(headers: PackedHeaders): string {
-  const [, trace = "", span = "", flags = "00"] = TRACEPARENT.exec(ownTrace(headers) ?? "") ?? [];
-  const valid = trace !== "" && !NOTHING.test(trace) && !NOTHING.test(span);
-  const fresh = randomUUID().replaceAll("-", "");
-  return valid
-    ? `00-${trace}-${fresh.slice(0, 16)}-${flags}`
-    : `00-${fresh}-${randomUUID().replaceAll("-", "").slice(0, 16)}-00`;
-}
-
-/** Most events have none, and then their headers need not be unpacked: the name in either case ends the same way. */
-function ownTrace(headers: PackedHeaders): string | undefined {
-  const bytes = Buffer.from(headers.buffer, headers.byteOffset, headers.byteLength);
-  return bytes.includes("raceparent", 0, "latin1") ? headerValue(headers, "traceparent") : undefined;
 }

@@ -1,5 +1,6 @@
 /** The headers of a webhook: which of them are stored with the event, and what the intake needs to know of them. */
 import { type PackedHeaders, packHeaders } from "../../event.ts";
+import { HOPS, parseHops } from "../attributes.ts";
 import type { RawHeaders } from "./verify/scheme.ts";
 
 /**
@@ -47,7 +48,7 @@ export function readHeaders(raw: RawHeaders, secret: readonly string[]): IntakeH
     const lower = name.toLowerCase();
     if (lower === "content-length") contentLength = Number(value);
     else if (lower === "content-encoding") contentEncoding = joined(contentEncoding, value);
-    else if (lower === "leat-hops") hops = Math.max(hops, parseHops(value));
+    else if (lower === HOPS) hops = Math.max(hops, parseHops(value));
     else if (lower === "connection") connection = joined(connection, value);
     if (!DROPPED.has(lower) && !secret.includes(lower)) kept.push([name, value]);
   }
@@ -71,9 +72,4 @@ export function packKept({ kept }: IntakeHeaders, unpacked: boolean): PackedHead
 function joined(before: string | null, value: string): string {
   const lower = value.trim().toLowerCase();
   return before === null ? lower : `${before},${lower}`;
-}
-
-/** What isn't a small number counts as none: it came through no Leat. */
-function parseHops(value: string): number {
-  return /^\d{1,4}$/.test(value) ? Number(value) : 0;
 }

@@ -78,6 +78,7 @@ export async function webhook(t: TestContext, config: Record<string, unknown>): 
     name: "billing",
     clock: systemClock,
     log: silent,
+    stands: () => {},
     answerBytes: { failure: 1024, success: 256 },
   });
   await sink.start();

@@ -1,0 +1,47 @@
+/** What sources read of an event's headers, and how a broker's become ours. */
+import { type PackedHeaders, packHeaders } from "../event.ts";
+
+/** The header, property or field that counts the Leats an event has come through. */
+export const HOPS = "leat-hops";
+
+/** How many Leats it came through. What isn't a small number counts as none. */
+export function parseHops(value: string): number {
+  return /^\d{1,4}$/.test(value) ? Number(value) : 0;
+}
+
+/** The same of a broker's headers, in any case of the name; the greatest where there are several. */
+export function hopsOf(headers: Iterable<readonly [name: string, value: string | Uint8Array]>): number {
+  let hops = 0;
+  for (const [name, value] of headers) {
+    if (name.length !== HOPS.length || name.toLowerCase() !== HOPS) continue;
+    hops = Math.max(
+      hops,
+      parseHops(typeof value === "string" ? value : Buffer.from(value).toString("latin1")),
+    );
+  }
+  return hops;
+}
+
+/** A name's length is kept in 16 bits. */
+const NAME_MOST = 0xffff;
+
+/**
+ * Packs a broker's headers: text is UTF-8 there, and a name may hold anything. What doesn't fit into a name of ours is
+ * percent-encoded; one that is longer than any can be is cut (its bytes are over any sensible `limits.header_bytes`).
+ */
+export function packBrokerHeaders(
+  headers: Iterable<readonly [name: string, value: string | Uint8Array]>,
+): PackedHeaders {
+  const packable: [string, Uint8Array][] = [];
+  for (const [name, value] of headers) {
+    packable.push([packableName(name), typeof value === "string" ? Buffer.from(value) : value]);
+  }
+  return packHeaders(packable);
+}
+
+function packableName(name: string): string {
+  const latin = /^[\x20-\x7e]*$/.test(name)
+    ? name
+    : name.toWellFormed().replace(/[^\x20-\x7e]+/g, encodeURIComponent);
+  return latin.length > NAME_MOST ? latin.slice(0, NAME_MOST) : latin;
+}

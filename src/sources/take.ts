@@ -1,0 +1,120 @@
+/**
+ * How a source of a broker takes what it can't refuse: nobody there hears a no, so an arrival is appended, or kept as
+ * refused, or waited with, and only when it is on disk in one of these ways may the broker be told yes (J1, J2).
+ */
+import type { Appended, Arrival, NewRefusal, SourceHost } from "../component.ts";
+import { LeatError } from "../errors.ts";
+
+export interface TakeOptions {
+  /** What is over a limit: kept as refused and gone past, or the source stands still until a person acts. */
+  readonly oversize: "refuse" | "hold";
+  /** Ends waiting. What is being appended is appended all the same. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Takes one arrival; `position` says for people which one it was at the broker. Resolves once it is on disk: with
+ * `Appended`, or with null where it was kept as refused. Rejects when `signal` aborts while it waits, and with `storage`.
+ * Nobody need listen to a rejection: one that comes after its connection's life is of no use to anybody.
+ */
+export type Take = (arrival: Arrival, position: string) => Promise<Appended | null>;
+
+/** Kept of a body that was refused. */
+const REFUSED_BYTES = 1024;
+/** Between tries while the journal says `unavailable`, in ms. */
+const LEAST_WAIT_MS = 100;
+const MOST_WAIT_MS = 2_000;
+
+export function createTaker(host: SourceHost, { oversize, signal }: TakeOptions): Take {
+  async function take(arrival: Arrival, position: string): Promise<Appended | null> {
+    const { byteLength } = arrival.body;
+    if (byteLength > host.maxEventBytes) {
+      return overLimit(
+        arrival,
+        position,
+        "too_large",
+        `its body is ${byteLength} bytes, and ${host.maxEventBytes} may be`,
+      );
+    }
+    try {
+      return await patiently(() => host.append(arrival));
+    } catch (error) {
+      if (!(error instanceof LeatError) || error.kind !== "refused") throw error;
+      return overLimit(arrival, position, error.code, error.message);
+    }
+  }
+
+  async function overLimit(
+    arrival: Arrival,
+    position: string,
+    reason: string,
+    detail: string,
+  ): Promise<Appended | null> {
+    if (oversize === "hold") {
+      const message = `${position} is over a limit (${detail}) and oversize is hold: raise the limit, take it away, or write oversize: refuse`;
+      host.stands({ state: "waiting", error: "oversize", message });
+      return aborted(signal);
+    }
+    const refusal = refusalOf(host.name, arrival, position, reason, detail);
+    await patiently(() => host.keepRefused(refusal));
+    return null;
+  }
+
+  /** Tries until the journal takes it. The same arrival has the same id each time, so a slow yes becomes no second event. */
+  async function patiently<T>(attempt: () => Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        return await attempt();
+      } catch (error) {
+        if (!(error instanceof LeatError) || error.kind !== "unavailable") throw error;
+        const waitMs = error.retryAfterMs ?? LEAST_WAIT_MS;
+        await pause(host, Math.min(MOST_WAIT_MS, Math.max(LEAST_WAIT_MS, waitMs)), signal);
+      }
+    }
+  }
+
+  return (arrival, position) => {
+    const taken = take(arrival, position);
+    taken.catch(() => {});
+    return taken;
+  };
+}
+
+function refusalOf(
+  source: string,
+  { key, headers, body }: Arrival,
+  address: string,
+  reason: string,
+  detail: string,
+): NewRefusal {
+  // A copy: the rest of a body that is too large shouldn't stay in memory for it.
+  const first = body.byteLength === 0 ? null : Uint8Array.from(body.subarray(0, REFUSED_BYTES));
+  return { source, reason, address, detail, body: first, key, headers };
+}
+
+function pause(host: SourceHost, ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const end = () => {
+      cancel();
+      reject(reasonOf(signal));
+    };
+    const cancel = host.clock.after(ms, () => {
+      signal.removeEventListener("abort", end);
+      resolve();
+    });
+    if (signal.aborted) end();
+    else signal.addEventListener("abort", end, { once: true });
+  });
+}
+
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    const end = () => reject(reasonOf(signal));
+    if (signal.aborted) end();
+    else signal.addEventListener("abort", end, { once: true });
+  });
+}
+
+function reasonOf({ reason }: AbortSignal): Error {
+  return reason instanceof Error ? reason : new Error("the source is stopping");
+}
