@@ -1,10 +1,12 @@
 /**
- * Installs what the end-to-end tests need beyond npm's packages: a real Chromium and systemd's tools (Debian's), and
- * the checkers of what is in deploy/ (PyPI's). Run by `npm test`; does nothing where all is there already.
+ * Installs what the tests need beyond npm's packages: a real Chromium, systemd's tools and brokers (Debian's), Kafka's
+ * jars (Maven's), and the checkers of what is in deploy/ (PyPI's). Run by `npm test`; does nothing where all is there.
  */
 import { execFileSync, spawnSync } from "node:child_process";
-import { accessSync, constants, readFileSync, writeFileSync } from "node:fs";
+import { accessSync, constants, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
+import { installKafka } from "./brokers/kafka-jars.ts";
+import { program } from "./brokers/programs.ts";
 import { CHROMIUM } from "./chromium.ts";
 import { TOOLS } from "./deploy/tools.ts";
 import { libfaketime } from "./faults/faketime.ts";
@@ -31,6 +33,13 @@ const DEBIAN: readonly { readonly name: string; readonly there: boolean; readonl
   { name: "sqlite3", there: present("sqlite3") },
   { name: "perl", there: present("perl") },
   { name: "python3-venv", there: succeeds("python3", ["-c", "import ensurepip, venv"]) },
+  { name: "openssl", there: program("openssl") !== null },
+  { name: "mosquitto", there: program("mosquitto") !== null },
+  { name: "mosquitto-clients", there: program("mosquitto_pub") !== null },
+  { name: "rabbitmq-server", there: program("rabbitmq-server") !== null },
+  { name: "kcat", there: program("kcat") !== null },
+  { name: "default-jre-headless", there: program("java") !== null, hint: "Java 17 or later" },
+  { name: "maven", there: program("mvn") !== null },
 ];
 
 const missing = DEBIAN.filter(({ there }) => !there);
@@ -48,9 +57,28 @@ if (missing.length > 0) {
       stdio: "inherit",
       env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" },
     });
-  run(["update", "-qq"]);
-  run(["install", "-y", "-qq", "--no-install-recommends", ...names]);
+  withoutServices(() => {
+    run(["update", "-qq"]);
+    run(["install", "-y", "-qq", "--no-install-recommends", ...names]);
+  });
 }
+
+/** Debian starts the service of each package that has one, on its well-known port; the tests start their own. */
+function withoutServices(install: () => void): void {
+  const policy = "/usr/sbin/policy-rc.d";
+  if (existsSync(policy)) {
+    install();
+    return;
+  }
+  writeFileSync(policy, "#!/bin/sh\nexit 101\n", { mode: 0o755 });
+  try {
+    install();
+  } finally {
+    rmSync(policy);
+  }
+}
+
+installKafka();
 
 const wanted = TOOLS.packages.join("\n");
 if (stamped() !== wanted) {
