@@ -62,16 +62,10 @@ export class StreamFill {
    */
   declare(formerly: string | null): void {
     const { stream } = this.#target();
-    const places = this.#index.places();
     const said: Promise<void>[] = [];
-    let place = places.get(stream);
-    if (place === undefined && formerly !== null && places.has(formerly)) {
-      place = places.get(formerly);
-      said.push(this.#index.rename(formerly, stream));
-    }
-    const newest = place?.newest ?? 0;
+    if (formerly !== null) said.push(this.#index.rename(formerly, stream));
     const end = this.#subscription.cursor();
-    if (newest < end) said.push(this.#index.lack(stream, newest, end));
+    if (end > 0) said.push(this.#index.owe(stream, end));
     // Only the index's end rejects it.
     this.#declared = Promise.all(said).catch(() => {});
     this.look();

@@ -290,13 +290,15 @@ export interface StreamIndex {
     limit: number,
   ): Promise<{ frames: IndexedFrame[]; through: Seq }>;
   bounds(stream: string): Promise<{ oldest: Seq; newest: Seq }>;
-  /** Of all streams that have one. */
+  /** Of all streams that have one; of none while the file can't be read (its disk is full at the start, say). */
   places(): ReadonlyMap<string, StreamPlace>;
   /**
    * From now on `missing` covers what lies after `after` and up to `through`; it shrinks as that is written, in seq
    * order (an entry without frames says that there is nothing up to its seq).
    */
   lack(stream: string, after: Seq, through: Seq): Promise<void>;
+  /** What the stream hasn't got up to `through` is `missing`, however far it goes: where the file can't be read now, nobody knows. */
+  owe(stream: string, through: Seq): Promise<void>;
   /** Nothing at or below `from` is there any more, or will be. */
   begin(stream: string, from: Seq): Promise<void>;
   /** The stream has another name from now on. Nothing happens where the new one is taken, or the old one isn't there. */

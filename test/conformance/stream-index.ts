@@ -269,6 +269,26 @@ export function streamIndexConformance(engine: string, open: () => Promise<Opene
       });
     });
 
+    test("what a stream hasn't got of what it owes is missing, and what it has stays", async () => {
+      const { index } = opened;
+      await index.write([{ stream: "owes", seq: 10, frames: [frame("a", "v")] }]);
+      await index.owe("owes", 9);
+      await index.owe("owes", 10);
+      assert.deepEqual(index.places().get("owes"), { oldest: 9, newest: 10, missing: null });
+      await index.owe("owes", 12);
+      const missing = { after: 10, through: 12 };
+      assert.deepEqual(index.places().get("owes"), { oldest: 9, newest: 12, missing });
+      await index.owe("owes", 12);
+      assert.deepEqual(index.places().get("owes"), { oldest: 9, newest: 12, missing });
+      assert.equal((await index.read("owes", 9, exact("a"), 10)).through, 10);
+      await index.owe("owes nothing yet", 3);
+      assert.deepEqual(index.places().get("owes nothing yet"), {
+        oldest: 0,
+        newest: 3,
+        missing: { after: 0, through: 3 },
+      });
+    });
+
     test("a stream takes its frames along to another name, but to none that is taken", async () => {
       const { index } = opened;
       await index.write([{ stream: "before", seq: 7, frames: [frame("a", "v")] }]);

@@ -129,6 +129,7 @@ export const noIndex: StreamIndex = {
   bounds: async () => ({ oldest: 0, newest: 0 }),
   places: () => new Map(),
   lack: async () => {},
+  owe: async () => {},
   begin: async () => {},
   rename: async () => {},
   onLost: () => () => {},

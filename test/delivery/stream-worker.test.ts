@@ -37,6 +37,7 @@ class TestIndex implements StreamIndex {
   seqAt = noIndex.seqAt;
   retain = noIndex.retain;
   lack = noIndex.lack;
+  owe = noIndex.owe;
   begin = noIndex.begin;
   rename = noIndex.rename;
   onLost = noIndex.onLost;

@@ -5,12 +5,16 @@
 import { LeatError } from "../../src/errors.ts";
 import type { JournalTuning } from "../../src/journal/journal.ts";
 import { createLedgerStore } from "../../src/journal/sqlite/ledger-store.ts";
+import type {
+  IndexRequest,
+  IndexThread,
+  IndexThreadHost,
+} from "../../src/journal/sqlite/projections-client.ts";
 import {
   Projections,
   type ProjectionsAnswer,
   type ProjectionsFile,
 } from "../../src/journal/sqlite/projections-thread.ts";
-import type { IndexRequest, IndexThread, IndexThreadHost } from "../../src/journal/sqlite/stream-index.ts";
 import type { WriterClient } from "../../src/journal/sqlite/writer-client.ts";
 import { WriterHost } from "../../src/journal/sqlite/writer-host.ts";
 import type { FromWriter, ToWriter } from "../../src/journal/sqlite/writer-messages.ts";

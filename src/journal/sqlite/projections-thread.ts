@@ -9,7 +9,8 @@ import type { ChannelSelection } from "../../component.ts";
 import { LeatError } from "../../errors.ts";
 import type { Seq } from "../../event.ts";
 import type { StreamPlace } from "../journal.ts";
-import { openStorage, type Storage, storageFailure } from "./storage.ts";
+import { isSuspect, openStorage, type Storage, storageFailure } from "./storage.ts";
+import { shortOf } from "./stream-place.ts";
 import type { PackedPage } from "./stream-reads.ts";
 import { type PackedWrite, StreamRows } from "./stream-rows.ts";
 
@@ -51,8 +52,8 @@ export interface ProjectionsResults {
 
 /**
  * - `full`: nothing is lost, try again when there is room.
- * - `reset`: the file was set aside; `places` is what the new one can answer for.
- * - `unusable`: no file can be made now; the next request tries again.
+ * - `reset`: the file was set aside, or lacks what it had; `places` is what it can answer for now.
+ * - `unusable`: the file can't be opened, or none be made now; the next request tries again.
  * - `internal`: a defect.
  */
 export type ProjectionsFailure =
@@ -97,7 +98,7 @@ export class Projections {
   #handle(request: ProjectionsRequest): ProjectionsResults[keyof ProjectionsResults] {
     if (request.op === "close") return this.#close();
     if (request.op === "open" && this.#rows === null) this.#places = request.places;
-    const rows = (this.#rows ??= this.#open());
+    const rows = this.#rows ?? this.#openAgain();
     switch (request.op) {
       case "open":
         return rows.places();
@@ -124,9 +125,16 @@ export class Projections {
   /** What a failed request means, and what was done about it. */
   #recover(error: unknown): ProjectionsFailure {
     const message = error instanceof Error ? error.message : String(error);
+    if (error instanceof Short && this.#rows !== null) {
+      return { failure: "reset", message, places: this.#rows.places() };
+    }
     const failure = storageFailure(error);
     if (failure === "full") return { failure: "full", message };
     if (failure === null && !isUseless(error)) return { failure: "internal", message };
+    if (failure !== null && !isSuspect(error)) {
+      this.#leave();
+      return { failure: "unusable", message };
+    }
     try {
       this.#setAside();
       return { failure: "reset", message, places: this.#places };
@@ -136,22 +144,44 @@ export class Projections {
     }
   }
 
-  #open(): StreamRows {
+  /** Throws `Short` where the file lacks what was known of it: who asked has to know that first. */
+  #openAgain(): StreamRows {
+    const { rows, short } = this.#open();
+    this.#rows = rows;
+    if (short) throw new Short();
+    return rows;
+  }
+
+  /** `short`: the file can't answer for all that is known to have been there. That is missing in it from now on. */
+  #open(): { rows: StreamRows; short: boolean } {
     const storage = this.#file.open();
     try {
-      return new StreamRows(storage);
+      const rows = new StreamRows(storage);
+      const missing = shortOf(rows.places(), this.#places);
+      if (missing.size > 0) rows.restore(missing);
+      return { rows, short: missing.size > 0 };
     } catch (error) {
       storage.close();
       throw error;
     }
   }
 
+  /** The file stays as it is, and is opened again by the next request. */
+  #leave(): void {
+    if (this.#rows) this.#places = this.#rows.places();
+    try {
+      this.#close();
+    } catch {
+      // It couldn't be used; what was committed is in it.
+    }
+  }
+
+  /** If no new file can be made now, the next request does it, since what was there is known. */
   #setAside(): void {
     if (this.#rows) this.#places = this.#rows.places();
     this.#close();
     this.#file.setAside();
-    this.#rows = this.#open();
-    this.#rows.restore(this.#places);
+    this.#rows = this.#open().rows;
     this.#places = this.#rows.places();
   }
 
@@ -159,7 +189,7 @@ export class Projections {
     this.#close();
     this.#file.setAside();
     this.#places = new Map();
-    this.#rows = this.#open();
+    this.#rows = this.#open().rows;
   }
 
   #close(): null {
@@ -169,6 +199,12 @@ export class Projections {
       this.#rows = null;
     }
     return null;
+  }
+}
+
+class Short extends Error {
+  constructor() {
+    super("it lacks what it had");
   }
 }
 

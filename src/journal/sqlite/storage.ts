@@ -87,6 +87,8 @@ const SQLITE_FULL = 13;
 const SQLITE_NOTADB = 26;
 /** The WAL's shared-memory file could not grow: in practice the disk is full, and nothing was written yet. */
 const SQLITE_IOERR_SHMSIZE = SQLITE_IOERR | (19 << 8);
+/** Of an I/O error, those of the WAL's shared memory: SHMOPEN, SHMSIZE, SHMLOCK, SHMMAP. */
+const SHARED_MEMORY = new Set([18, 19, 20, 21]);
 /** I/O error, damaged, not a database, read-only, can't open, no memory: the file can't be trusted to take a commit. */
 const LOST = new Set([SQLITE_IOERR, SQLITE_CORRUPT, SQLITE_NOTADB, 8, 14, 7]);
 
@@ -112,6 +114,16 @@ export function isDamage(error: unknown): boolean {
   if (!(error instanceof Error) || !("errcode" in error) || typeof error.errcode !== "number") return false;
   const code = error.errcode & 0xff;
   return code === SQLITE_CORRUPT || code === SQLITE_NOTADB;
+}
+
+/**
+ * The file may not be as it was written. Not so where it can't be opened or reached now: no file descriptor left, no
+ * memory, no room to share some, a file system mounted read-only.
+ */
+export function isSuspect(error: unknown): boolean {
+  if (isDamage(error)) return true;
+  const code = error instanceof Error && "errcode" in error ? Number(error.errcode) : 0;
+  return (code & 0xff) === SQLITE_IOERR && !SHARED_MEMORY.has(code >> 8);
 }
 
 export function openStorage(options: OpenStorage): Storage {

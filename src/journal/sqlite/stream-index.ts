@@ -2,22 +2,25 @@
  * The stream index on `streams.db`: the main thread's side. Writes are gathered while one batch is being committed and
  * go with the next; a full disk makes them wait while readers go on. Nothing that happens to the file is fatal: it is a
  * projection, and what it lost is told to readers as a `gap`, or written again by the composition (`places`).
+ *
+ * A file that can't be opened yet (a full disk has no room even for SQLite's shared memory) is not an empty one: until
+ * it is open nobody knows what it has, so writes wait, and readers wait before what they have.
  */
-import { Worker } from "node:worker_threads";
 import type { ChannelSelection, IndexedFrame } from "../../component.ts";
 import { LeatError } from "../../errors.ts";
 import type { Seq } from "../../event.ts";
 import { type Clock, type Logger, systemClock } from "../../ports.ts";
 import type { StreamIndex, StreamPlace } from "../journal.ts";
 import { type Entry, type Frames, pack, sizeOf, unpack } from "./packed-frames.ts";
-import type {
-  ProjectionsAnswer,
-  ProjectionsData,
-  ProjectionsFailure,
-  ProjectionsRequest,
-  ProjectionsResults,
-} from "./projections-thread.ts";
-import { lacking, moved, written } from "./stream-place.ts";
+import {
+  Failed,
+  type IndexThread,
+  type IndexThreadHost,
+  ProjectionsClient,
+  startIndexThread,
+} from "./projections-client.ts";
+import type { ProjectionsFailure } from "./projections-thread.ts";
+import { lacking, moved, reaches, written } from "./stream-place.ts";
 
 /** A batch ends at so many entries or bytes of bodies: what one commit may hold up the reads behind it. */
 const BATCH_ENTRIES = 1000;
@@ -29,23 +32,10 @@ const RETRY_MS = 1000;
 /** Rows removed between two other requests. */
 const TRIM_ROWS = 200;
 
+/** A file that can't be used is set aside, and the new one opened: more than that one try says that it isn't the file. */
+const OPENINGS = 2;
+
 const NOWHERE = { oldest: 0, newest: 0 };
-
-/** The thread that has the file. `post` is answered by `answered`, in order, until `ended` is called. */
-export interface IndexThread {
-  post(message: IndexRequest, transfer: readonly ArrayBuffer[]): void;
-  end(): Promise<unknown>;
-}
-
-export interface IndexRequest {
-  readonly number: number;
-  readonly request: ProjectionsRequest;
-}
-
-export interface IndexThreadHost {
-  answered(answer: ProjectionsAnswer): void;
-  ended(): void;
-}
 
 export interface StreamIndexOptions {
   /** The database file. */
@@ -64,7 +54,6 @@ export interface StreamIndexOptions {
 export async function openStreamIndex(options: StreamIndexOptions): Promise<SqliteStreamIndex> {
   const index = new SqliteStreamIndex(options);
   await index.opened();
-  if (options.newest !== undefined) await index.follow(options.newest);
   return index;
 }
 
@@ -74,26 +63,20 @@ interface Write {
   readonly reject: (error: Error) => void;
 }
 
-/** A request that failed, and how. */
-class Failed extends Error {
-  readonly detail: ProjectionsFailure;
-
-  constructor(detail: ProjectionsFailure) {
-    super(detail.message);
-    this.detail = detail;
-  }
-}
-
 export class SqliteStreamIndex implements StreamIndex {
   readonly #file: string;
   readonly #log: Logger;
   readonly #clock: Clock;
   readonly #mayRemoveByAge: () => boolean;
-  readonly #startThread: (host: IndexThreadHost) => IndexThread;
-  #thread: IndexThread | null = null;
-  readonly #waiting = new Map<number, { resolve: (value: never) => void; reject: (error: Failed) => void }>();
-  #number = 0;
+  readonly #thread: ProjectionsClient;
+  readonly #newest: Seq | null;
+  /** As far as the file is known: see `#opened`. */
   readonly #places = new Map<string, StreamPlace>();
+  /** False: what the file has isn't known (any more), as it couldn't be opened yet, or its thread died. */
+  #opened = false;
+  #opening: Promise<boolean> | null = null;
+  /** It was seen not to be ahead of the journal. */
+  #followed = false;
   readonly #listeners = new Set<() => void>();
   #writes: Write[] = [];
   /** The loop that commits what waits; null when nothing does. */
@@ -101,24 +84,43 @@ export class SqliteStreamIndex implements StreamIndex {
   #problem: string | null = null;
   /** Takes no more writes; those it has may still be under way. */
   #closed = false;
-  /** Its thread is gone for good. */
-  #ended = false;
   #wake: (() => void) | null = null;
 
-  constructor({ file, log, clock = systemClock, mayRemoveByAge, thread }: StreamIndexOptions) {
+  constructor({ file, log, clock = systemClock, mayRemoveByAge, newest, thread }: StreamIndexOptions) {
     this.#file = file;
     this.#log = log;
     this.#clock = clock;
     this.#mayRemoveByAge = mayRemoveByAge ?? (() => true);
-    this.#startThread = thread ?? ((host) => startThread(file, log, host));
+    this.#newest = newest ?? null;
+    const start = thread ?? ((host) => startIndexThread(file, log, host));
+    this.#thread = new ProjectionsClient(start, () => {
+      this.#opened = false;
+    });
   }
 
-  async opened(): Promise<void> {
-    const places = await this.#ask({ op: "open", places: this.#places }).catch((error: unknown) => {
-      this.#failed(error);
-      return null;
+  /** Whether the file could be opened; if not, the next write or read tries again. */
+  opened(): Promise<boolean> {
+    if (this.#opened) return Promise.resolve(true);
+    this.#opening ??= this.#open().finally(() => {
+      this.#opening = null;
     });
-    for (const [name, place] of places ?? []) this.#places.set(name, place);
+    return this.#opening;
+  }
+
+  async #open(): Promise<boolean> {
+    for (let attempt = 0; attempt < OPENINGS; attempt++) {
+      try {
+        const places = await this.#thread.ask({ op: "open", places: this.#places });
+        for (const [name, place] of places) this.#places.set(name, place);
+        await this.#follow();
+        this.#opened = true;
+        this.#works();
+        return true;
+      } catch (error) {
+        if (!this.#failed(error)) return false;
+      }
+    }
+    return false;
   }
 
   /**
@@ -126,14 +128,16 @@ export class SqliteStreamIndex implements StreamIndex {
    * journal.db was put back from a backup: what it has under the seqs to come was lost with the journal it belongs to,
    * and readers would take it for what comes. It is put aside, and filled anew.
    */
-  async follow(journal: Seq): Promise<void> {
+  async #follow(): Promise<void> {
+    const journal = this.#newest;
     const newest = Math.max(0, ...[...this.#places.values()].map((place) => place.newest));
-    if (newest <= journal) return;
-    const done = await this.#ask({ op: "renounce" }).catch((error: unknown) => {
-      this.#failed(error);
-      return undefined;
-    });
-    if (done === undefined) return;
+    // Once: from then on it is written after this process's own commits.
+    if (journal === null || this.#followed || newest <= journal) {
+      this.#followed = true;
+      return;
+    }
+    await this.#thread.ask({ op: "renounce" });
+    this.#followed = true;
     this.#places.clear();
     this.#log.warn(
       { file: this.#file, newest, journal },
@@ -164,6 +168,10 @@ export class SqliteStreamIndex implements StreamIndex {
     return this.#enqueue([{ stream, move: "lack", after, through }]);
   }
 
+  owe(stream: string, through: Seq): Promise<void> {
+    return this.#enqueue([{ stream, move: "owe", through }]);
+  }
+
   begin(stream: string, from: Seq): Promise<void> {
     return this.#enqueue([{ stream, move: "begin", from }]);
   }
@@ -187,7 +195,8 @@ export class SqliteStreamIndex implements StreamIndex {
     limit: number,
   ): Promise<{ frames: IndexedFrame[]; through: Seq }> {
     try {
-      return unpack(await this.#ask({ op: "read", stream, after, wants, limit }));
+      if (!(await this.opened())) return { frames: [], through: after };
+      return unpack(await this.#thread.ask({ op: "read", stream, after, wants, limit }));
     } catch (error) {
       // What was lost is missing now: the reader waits for it, or sees from `bounds().oldest` that it won't come.
       this.#failed(error);
@@ -202,23 +211,23 @@ export class SqliteStreamIndex implements StreamIndex {
 
   async seqAt(stream: string, time: number): Promise<Seq> {
     try {
-      return await this.#ask({ op: "seqAt", stream, time });
+      if (await this.opened()) return await this.#thread.ask({ op: "seqAt", stream, time });
     } catch (error) {
       this.#failed(error);
-      return (await this.bounds(stream)).newest;
     }
+    return (await this.bounds(stream)).newest;
   }
 
   /** On a full disk, and while the clock can't be trusted, it leaves what it can't remove to the next call. */
   async retain(stream: string, olderThan: number): Promise<number> {
     let removed = 0;
-    if (!this.#mayRemoveByAge()) return removed;
+    if (!this.#mayRemoveByAge() || !(await this.opened())) return removed;
     try {
-      const place = await this.#ask({ op: "cutOff", stream, time: olderThan });
+      const place = await this.#thread.ask({ op: "cutOff", stream, time: olderThan });
       if (!place) return 0;
       this.#places.set(stream, place);
       for (let step = TRIM_ROWS; step === TRIM_ROWS; removed += step) {
-        step = await this.#ask({ op: "trim", stream, max: TRIM_ROWS });
+        step = await this.#thread.ask({ op: "trim", stream, max: TRIM_ROWS });
       }
     } catch (error) {
       this.#failed(error);
@@ -228,7 +237,7 @@ export class SqliteStreamIndex implements StreamIndex {
 
   /** For tests of a full disk: the most pages (16 KiB) the file may have. */
   async limitPages(pages: number): Promise<void> {
-    await this.#ask({ op: "maxPages", pages });
+    await this.#thread.ask({ op: "maxPages", pages });
   }
 
   /** Writes what waits, unless it can't be written now: then those writes reject (`stream_index_closed`). */
@@ -236,11 +245,7 @@ export class SqliteStreamIndex implements StreamIndex {
     this.#closed = true;
     this.#wake?.();
     await this.#writing;
-    const thread = this.#thread;
-    if (thread) await this.#ask({ op: "close" }).catch((error: unknown) => this.#failed(error));
-    this.#ended = true;
-    this.#thread = null;
-    await thread?.end();
+    await this.#thread.close().catch((error: unknown) => this.#failed(error));
   }
 
   async #writeAll(): Promise<void> {
@@ -257,18 +262,38 @@ export class SqliteStreamIndex implements StreamIndex {
   /** Tries until it is on disk; false when the index was closed meanwhile. */
   async #commit(entries: readonly Entry[]): Promise<boolean> {
     for (;;) {
+      let reset = false;
       try {
-        await this.#ask({ op: "write", ...pack(entries) });
-        this.#moved(entries);
-        if (this.#problem !== null) this.#log.info({ file: this.#file }, "stream index writes again");
-        this.#problem = null;
-        return true;
+        if (await this.opened()) {
+          await this.#put(entries);
+          return true;
+        }
       } catch (error) {
-        const reset = this.#failed(error);
-        if (this.#closed) return false;
-        if (!reset) await this.#pause(RETRY_MS);
+        reset = this.#failed(error);
       }
+      if (this.#closed) return false;
+      if (!reset) await this.#pause(RETRY_MS);
     }
+  }
+
+  async #put(entries: readonly Entry[]): Promise<void> {
+    const changes = entries.filter((entry) => !this.#isSo(entry));
+    if (changes.length === 0) return;
+    await this.#thread.ask({ op: "write", ...pack(changes) });
+    this.#moved(changes);
+    this.#works();
+  }
+
+  /** What each start says again. */
+  #isSo(entry: Entry): boolean {
+    if (!("move" in entry)) return false;
+    if (entry.move === "owe") return reaches(this.#places.get(entry.stream), entry.through);
+    return entry.move === "rename" && !this.#places.has(entry.stream);
+  }
+
+  #works(): void {
+    if (this.#problem !== null) this.#log.info({ file: this.#file }, "stream index can be used again");
+    this.#problem = null;
   }
 
   #moved(entries: readonly Entry[]): void {
@@ -316,59 +341,6 @@ export class SqliteStreamIndex implements StreamIndex {
       };
     });
   }
-
-  #ask<R extends ProjectionsRequest>(request: R): Promise<ProjectionsResults[R["op"]]> {
-    if (this.#ended) return Promise.reject(new Failed({ failure: "unusable", message: "it is closed" }));
-    const thread = this.#thread ?? this.#spawn();
-    if (this.#thread === null) {
-      this.#thread = thread;
-      // What the one before it knew.
-      if (request.op !== "open") void this.opened();
-    }
-    const number = ++this.#number;
-    return new Promise<ProjectionsResults[R["op"]]>((resolve, reject) => {
-      this.#waiting.set(number, { resolve, reject });
-      const transfer = request.op === "write" ? [request.bytes.buffer as ArrayBuffer] : [];
-      thread.post({ number, request }, transfer);
-    });
-  }
-
-  /** A thread that dies is replaced by the next request; what it was asked fails, and writes try again. */
-  #spawn(): IndexThread {
-    const thread = this.#startThread({
-      answered: (answer) => {
-        const waiting = this.#waiting.get(answer.number);
-        this.#waiting.delete(answer.number);
-        if (answer.ok) waiting?.resolve(answer.value as never);
-        else waiting?.reject(new Failed(answer));
-      },
-      ended: () => {
-        if (this.#thread === thread) this.#thread = null;
-        const lost = [...this.#waiting.values()];
-        this.#waiting.clear();
-        for (const { reject } of lost)
-          reject(new Failed({ failure: "unusable", message: "its thread ended" }));
-      },
-    });
-    return thread;
-  }
-}
-
-function startThread(file: string, log: Logger, host: IndexThreadHost): IndexThread {
-  // Sources are run as they are, and as JavaScript once they are built.
-  const entry = new URL(
-    import.meta.url.endsWith(".ts") ? "./projections-thread.ts" : "./projections-thread.js",
-    import.meta.url,
-  );
-  const data: ProjectionsData = { file };
-  const worker = new Worker(entry, { workerData: data, name: "leat-projections" });
-  worker.on("message", (answer: ProjectionsAnswer) => host.answered(answer));
-  worker.on("error", (err) => log.error({ err, file }, "stream index thread failed"));
-  worker.on("exit", () => host.ended());
-  return {
-    post: (message, transfer) => worker.postMessage(message, transfer),
-    end: () => worker.terminate(),
-  };
 }
 
 function closed(): LeatError {

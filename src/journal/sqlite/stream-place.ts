@@ -6,6 +6,8 @@ import type { StreamPlace } from "../journal.ts";
 export type PlaceMove =
   /** What lies after `after` and up to `through` isn't there now, and will be written, in seq order. */
   | { readonly stream: string; readonly move: "lack"; readonly after: Seq; readonly through: Seq }
+  /** As `lack`, of what there isn't up to `through`. */
+  | { readonly stream: string; readonly move: "owe"; readonly through: Seq }
   /** What lies at or below `from` will never be there (any more). */
   | { readonly stream: string; readonly move: "begin"; readonly from: Seq };
 
@@ -24,7 +26,29 @@ export function written(place: StreamPlace | undefined, seq: Seq, frames: number
 }
 
 export function moved(place: StreamPlace | undefined, to: PlaceMove): StreamPlace {
-  return to.move === "lack" ? lacking(place, to.after, to.through) : beginning(place, to.from);
+  if (to.move === "lack") return lacking(place, to.after, to.through);
+  return to.move === "owe" ? owing(place, to.through) : beginning(place, to.from);
+}
+
+/** What a stream has can answer for all up to `through`. */
+export function reaches(place: StreamPlace | undefined, through: Seq): boolean {
+  return place !== undefined && place.newest >= through;
+}
+
+/**
+ * What of `known` a file can't answer for, by its own places: it was lost or put back to what it was. As it has to stand in
+ * the file from now on.
+ */
+export function shortOf(
+  places: ReadonlyMap<string, StreamPlace>,
+  known: ReadonlyMap<string, StreamPlace>,
+): Map<string, StreamPlace> {
+  const short = new Map<string, StreamPlace>();
+  for (const [name, { oldest, newest }] of known) {
+    const place = places.get(name);
+    if (!reaches(place, newest)) short.set(name, lacking(place, place?.newest ?? oldest, newest));
+  }
+  return short;
 }
 
 /** One span is remembered: where two are missing, what lies between them is written again with them. */
@@ -35,6 +59,10 @@ export function lacking(place: StreamPlace | undefined, after: Seq, through: Seq
     newest: Math.max(newest, through),
     missing: span(Math.min(after, missing?.after ?? after), Math.max(through, missing?.through ?? through)),
   };
+}
+
+function owing(place: StreamPlace | undefined, through: Seq): StreamPlace {
+  return place !== undefined && reaches(place, through) ? place : lacking(place, place?.newest ?? 0, through);
 }
 
 function beginning(place: StreamPlace | undefined, from: Seq): StreamPlace {

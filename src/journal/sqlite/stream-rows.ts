@@ -11,7 +11,7 @@ import type { Seq } from "../../event.ts";
 import type { StreamPlace } from "../journal.ts";
 import { statements } from "./statements.ts";
 import type { Statement, Storage } from "./storage.ts";
-import { lacking, moved, type PlaceMove, written } from "./stream-place.ts";
+import { moved, type PlaceMove, written } from "./stream-place.ts";
 import { frameCrc, type PackedPage, StreamReads } from "./stream-reads.ts";
 
 /** A frame whose body lies in a buffer shared by all frames of one message between threads. */
@@ -105,10 +105,13 @@ export class StreamRows {
     return new Map([...this.#streams].map(([name, { place }]) => [name, place]));
   }
 
-  /** In a file made anew: all that the streams had is missing, and a reader from before must wait for it. */
+  /** Streams have these places from now on; one transaction. */
   restore(places: ReadonlyMap<string, StreamPlace>): void {
     this.#transaction(() => {
-      for (const [name, { oldest, newest }] of places) this.#place(name, lacking(undefined, oldest, newest));
+      for (const [name, place] of places) {
+        this.#place(name, place);
+        this.#save(name);
+      }
     });
   }
 
