@@ -167,6 +167,11 @@ export interface SourceType<C = unknown> {
   readonly connection?: ConnectionType;
   /** Its bodies may be as large as `limits.broker_event` says (brokers), not `limits.event` (HTTP). */
   readonly largeBodies?: boolean;
+  /**
+   * Whether it reads what is written to `address`, in the words of `PushedSinkType.writes`: for `leat validate`, which
+   * warns of a sink that feeds a source. No I/O.
+   */
+  reads?(config: C, address: string): boolean;
   create(config: C, host: SourceHost): Source;
 }
 
@@ -273,6 +278,12 @@ export interface PushedSinkType<C = unknown> {
   readonly connection?: ConnectionType;
   /** The default of `concurrency` where batching makes many deliveries at once cheap. Absent: the policy's. */
   readonly concurrency?: number;
+  /**
+   * Where a target writes, as one string that begins with the family and names the broker alike in every configuration
+   * of it (`kafka 127.0.0.1:9092 orders`), for a source's `reads`; null where only the event decides (a template).
+   * `templates` are the sink's and the target's fields together, unrendered. No I/O.
+   */
+  writes?(config: C, templates: Readonly<Record<string, string>>): string | null;
   /** Whether the sink can be a source too (`reply: true`). */
   givesBack(config: C): boolean;
   create(config: C, host: PushedSinkHost): PushedSink;
