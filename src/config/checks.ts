@@ -1,5 +1,6 @@
 /** What only shows when sources, sinks and routes are seen together. */
 import type { Settings } from "../plan.ts";
+import { warnOfBrokersFed } from "./feeding.ts";
 import { dotted } from "./problem.ts";
 import type { ReadSink, ReadSource } from "./read-components.ts";
 import type { Ends, ReadRoute } from "./read-routes.ts";
@@ -17,6 +18,7 @@ export function checkWhole(
   const endpoints = [...ends.sources, ...ends.sinks].flatMap(endpointsOf);
   checkEndpoints(reader, endpoints);
   if (settings) warnOfFeeding(reader, ends.sinks, endpoints, settings.server.listen);
+  warnOfBrokersFed(reader, ends, routes);
   warnOfRounds(reader, ends.sinks, routes);
   // Where something is wrong, what nobody names may be what a wrong name was meant to be.
   if (!reader.problems.failed) warnOfUnused(reader, ends, routes);

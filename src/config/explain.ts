@@ -1,5 +1,6 @@
 /** Zod's issues as problems for people: what is wrong, where in the file, what to do. */
 import type { z } from "zod";
+import { withoutCredentials } from "../secrets.ts";
 import type { Merged } from "./files.ts";
 import type { Filled } from "./fill.ts";
 import { dotted, type Problems, suggest } from "./problem.ts";
@@ -199,7 +200,9 @@ class Explanation {
     if (Array.isArray(this.#value)) return "a list";
     if (isMap(this.#value)) return "a map";
     if (!this.#shown()) return "the value";
-    return typeof this.#value === "string" ? JSON.stringify(this.#value) : String(this.#value);
+    return typeof this.#value === "string"
+      ? JSON.stringify(withoutCredentials(this.#value))
+      : String(this.#value);
   }
 
   #shown(): boolean {

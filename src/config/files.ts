@@ -11,7 +11,7 @@ export const DEFAULT_PATHS = ["./leat.yaml", "/etc/leat/leat.yaml"];
 const MAX_FILE_BYTES = 2 ** 20;
 
 /** The maps of named things: these are put together from all files, anything else stands in one of them. */
-export const NAMED_SECTIONS = ["sources", "sinks", "routes"] as const;
+export const NAMED_SECTIONS = ["connections", "sources", "sinks", "routes"] as const;
 
 /** All files as one configuration. */
 export interface Merged {
@@ -22,7 +22,12 @@ export interface Merged {
   isBroken(path: Path): boolean;
   /** The folder that relative paths at this place count from. */
   folder(path: Path): string;
+  /** What lies at or below `path` (three steps long) stands at `other`: a source's field that its connection has. */
+  link(path: Path, other: Path): void;
 }
+
+/** How many steps lead to a field of a named thing: section, name, field. */
+const LINK_STEPS = 3;
 
 /** The files meant by what was given: files as they are, folders by their `*.yaml` and `*.yml`. */
 export function findFiles(paths: readonly string[], problems: Problems): string[] {
@@ -137,12 +142,24 @@ function merge(files: readonly SourceFile[], problems: Problems): Merged {
 
   const owner = (path: Path): SourceFile =>
     owners.get(dotted(path.slice(0, 2))) ?? owners.get(dotted(path.slice(0, 1))) ?? (files[0] as SourceFile);
+  const links = new Map<string, Path>();
+  const real = (path: Path): Path => {
+    if (path.length < LINK_STEPS || links.size === 0) return path;
+    const other = links.get(dotted(path.slice(0, LINK_STEPS)));
+    return other ? [...other, ...path.slice(LINK_STEPS)] : path;
+  };
+  const at = <A extends readonly unknown[], R>(look: (file: SourceFile, path: Path, ...rest: A) => R) => {
+    return (path: Path, ...rest: A): R => look(owner(real(path)), real(path), ...rest);
+  };
   return {
     value,
-    place: (path, at) => owner(path).place(path, at),
-    placeWithin: (path, offset) => owner(path).placeWithin(path, offset),
-    isBroken: (path) => owner(path).broken.some((broken) => broken.every((key, at) => path[at] === key)),
-    folder: (path) => dirname(resolve(owner(path).file)),
+    place: at((file, path, which?: "key" | "value") => file.place(path, which)),
+    placeWithin: at((file, path, offset: number) => file.placeWithin(path, offset)),
+    isBroken: at((file, path) =>
+      file.broken.some((broken) => broken.every((key, step) => path[step] === key)),
+    ),
+    folder: at(({ file }) => dirname(resolve(file))),
+    link: (path, other) => links.set(dotted(path), other),
   };
 }
 

@@ -13,6 +13,7 @@ import { findFiles, NAMED_SECTIONS, readFiles } from "./files.ts";
 import type { FillSources } from "./fill.ts";
 import { type Problem, Problems, suggest } from "./problem.ts";
 import { readSinks, readSources } from "./read-components.ts";
+import { Connections } from "./read-connections.ts";
 import { readRoutes } from "./read-routes.ts";
 import { type ExpressionChecker, Reader } from "./reader.ts";
 import { type Components, retentionSchema } from "./schema.ts";
@@ -73,10 +74,12 @@ export function loadConfig(options: LoadOptions): LoadResult {
   // Asked before the rest is read: a section that isn't known may be a slip for one of theirs, or a value a stand-in.
   const sound = problems.failed ? null : settings;
   const retention = readRetention(reader);
-  const sources = readSources(reader, components);
-  const sinks = readSinks(reader, components);
+  const connections = new Connections(reader, components);
+  const sources = readSources(reader, components, connections);
+  const sinks = readSinks(reader, components, connections);
   const routes = readRoutes(reader, { sources, sinks }, components.sinks);
   checkWhole(reader, { sources, sinks }, routes, settings);
+  if (!problems.failed) connections.warnOfUnused();
 
   if (problems.failed || !settings || !retention) return failure(sound);
   const plan: Plan = { sources: plans(sources), sinks: plans(sinks), routes: plans(routes), retention };

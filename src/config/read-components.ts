@@ -3,11 +3,17 @@ import type { z } from "zod";
 import type { SinkType, SourceType } from "../component.ts";
 import { LEAT_SOURCE } from "../event.ts";
 import type { SinkPlan, SinkPolicy, SourcePlan } from "../plan.ts";
-import { text } from "./fields.ts";
 import type { Filled } from "./fill.ts";
 import { policyOf, type WrittenPolicy } from "./policy.ts";
-import type { Reader } from "./reader.ts";
-import { type Components, componentSchema, oneOfTypes, type sourceFields } from "./schema.ts";
+import { type Connections, withType } from "./read-connections.ts";
+import type { Read, Reader } from "./reader.ts";
+import {
+  type Components,
+  componentSchema,
+  connectionTypeOf,
+  oneOfTypes,
+  type sourceFields,
+} from "./schema.ts";
 import { isMap, type Path, shapeOf } from "./walk.ts";
 
 /** A named thing of the file: `plan` is null where it is wrong, so that what names it can be checked all the same. */
@@ -30,11 +36,10 @@ export interface ReadSink extends Named<SinkType, SinkPlan> {
 
 type SourceOutput = { type: string } & z.output<z.ZodObject<typeof sourceFields>>;
 
-export function readSources(reader: Reader, components: Components): ReadSource[] {
+export function readSources(reader: Reader, components: Components, connections: Connections): ReadSource[] {
   return entries(reader, "sources").map(({ name, path, value }) => {
     const type = typeOf(components.sources, value);
-    const schema = type ? componentSchema(type) : oneOfTypes(components.sources);
-    const { data, filled } = reader.parse(schema as z.ZodType<SourceOutput>, value, path);
+    const { data, filled } = parse<SourceOutput>(reader, components.sources, type, value, path, connections);
     const plan =
       type === null || data === null
         ? null
@@ -52,11 +57,17 @@ export function readSources(reader: Reader, components: Components): ReadSource[
   });
 }
 
-export function readSinks(reader: Reader, components: Components): ReadSink[] {
+export function readSinks(reader: Reader, components: Components, connections: Connections): ReadSink[] {
   return entries(reader, "sinks").map(({ name, path, value }) => {
     const type = typeOf(components.sinks, value);
-    const schema = type ? componentSchema(type) : oneOfTypes(components.sinks);
-    const { data, filled } = reader.parse(schema as z.ZodType<Record<string, unknown>>, value, path);
+    const { data, filled } = parse<Record<string, unknown>>(
+      reader,
+      components.sinks,
+      type,
+      value,
+      path,
+      connections,
+    );
     if (type === null || data === null) {
       return { name, path, type, plan: null, policy: null, filled };
     }
@@ -107,10 +118,21 @@ function entries(reader: Reader, section: "sources" | "sinks") {
   });
 }
 
-/** With what `type:` says filled in: which fields there are depends on it. */
-function withType(reader: Reader, value: unknown, path: Path): unknown {
-  if (!isMap(value) || typeof value.type !== "string") return value;
-  return { ...value, type: reader.fill(text(), value.type, [...path, "type"]).value };
+/** `type` null: it isn't known, and the schema of all of them says so. */
+function parse<Output>(
+  reader: Reader,
+  types: readonly (SourceType | SinkType)[],
+  type: SourceType | SinkType | null,
+  value: unknown,
+  path: Path,
+  connections: Connections,
+): Read<Output> {
+  const schema = (type
+    ? componentSchema(type)
+    : oneOfTypes(types)) as z.ZodType<unknown> as z.ZodType<Output>;
+  const fill = (written: unknown) => reader.fill(schema, written, path);
+  const filled = connections.lay(type && connectionTypeOf(type), value, path, fill);
+  return reader.parseFilled(schema, filled, path);
 }
 
 function typeOf<T extends { readonly type: string }>(types: readonly T[], value: unknown): T | null {

@@ -88,6 +88,7 @@ export class Reader {
       if (typeof value !== "string" || filled.unknown.has(dotted(path))) return;
       const marks = marksOf(fields);
       if (marks.secret) this.problems.hideSecret(value);
+      for (const credential of credentialsIn(value)) this.problems.hideSecret(credential);
       if (value === "") return;
       if (marks.expression) this.#compile(path, () => this.#expressions.expression(value));
       if (marks.template) this.checkTemplate(path, value);
@@ -109,6 +110,25 @@ export class Reader {
         error.hint ? asClause(error.hint) : null,
       );
     }
+  }
+}
+
+const WITH_CREDENTIALS = /^[a-z][a-z0-9+.-]*:\/\/([^/?#\s]+)@/i;
+
+/** What stands before the @ of a URL, where there is a password in it, and that: as written, and as a client reads it. */
+function credentialsIn(value: string): string[] {
+  const userinfo = WITH_CREDENTIALS.exec(value)?.[1] ?? "";
+  const colon = userinfo.indexOf(":");
+  if (colon < 0) return [];
+  const password = userinfo.slice(colon + 1);
+  return [userinfo, password, decoded(password)].filter((text) => text !== "");
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
   }
 }
 

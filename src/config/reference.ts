@@ -7,14 +7,17 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { z } from "zod";
-import type { SinkType, SourceType } from "../component.ts";
+import type { ConnectionType, SinkType, SourceType } from "../component.ts";
 import { sinkTypes, sourceTypes } from "../components.ts";
 import { duration, object, rate, share, size } from "./fields.ts";
-import { DEFAULT_PATHS } from "./files.ts";
+import { DEFAULT_PATHS, NAMED_SECTIONS } from "./files.ts";
 import { policyFields } from "./policy.ts";
 import {
   anyTargetSchema,
   type Components,
+  connectionField,
+  connectionTypeOf,
+  connectionTypes,
   fileSchema,
   retentionSchema,
   routeSchema,
@@ -29,9 +32,11 @@ const NOTE = "<!-- Generated from the schemas by `npm run reference`; don't edit
 
 /** Each page's name and text. */
 export function referencePages(components: Components): Map<string, string> {
+  const connections = connectionTypes(components);
   return new Map([
     ["file.md", filePage(components)],
     ["settings.md", settingsPage()],
+    ...(connections.length > 0 ? [["connections.md", connectionsPage(connections)] as const] : []),
     ["sources.md", sourcesPage(components.sources)],
     ["sinks.md", sinksPage(components.sinks)],
     ["routes.md", routesPage(components.sinks)],
@@ -41,7 +46,7 @@ export function referencePages(components: Components): Map<string, string> {
 // -------------------------------------------------------------------------------------------------------------- pages
 
 function filePage(components: Components): string {
-  const pages: Record<string, string> = { sources: "sources.md", sinks: "sinks.md", routes: "routes.md" };
+  const pages = Object.fromEntries(NAMED_SECTIONS.map((section) => [section, `${section}.md`]));
   const rows = shapeOf(fileSchema(components)).map(([key, schema]) => {
     const link = pages[key] ?? `settings.md#${key}`;
     return `| [\`${key}\`](${link}) | ${cell(sentence(fieldOf(schema).description))} |`;
@@ -53,7 +58,7 @@ function filePage(components: Components): string {
   return page("The file", [
     `One or more YAML 1.2 files, given as files or folders (\`*.yaml\`, \`*.yml\`); without any, ${orList(
       DEFAULT_PATHS.map((path) => `\`${path}\``),
-    )}. Names of sources, sinks and routes are unique across files; any other section stands in one of them.`,
+    )}. Names of ${NAMED_SECTIONS.slice(0, -1).join(", ")} and ${NAMED_SECTIONS.at(-1)} are unique across files; any other section stands in one of them.`,
     `| section | |\n| --- | --- |\n${rows.join("\n")}`,
     "Keys at the top that begin with `x-` are free, for anchors.",
     `${sentence(units.join("; "))} Names have lower-case letters, digits, \`_\` and \`-\`.`,
@@ -80,11 +85,29 @@ function settingsPage(): string {
   ]);
 }
 
+function connectionsPage(types: readonly ConnectionType[]): string {
+  return page("Connections", [
+    "A broker that several sources and sinks share, named once. A connection's name is its key under `connections`;" +
+      " a source or sink of its type that names it by `connection:` has its fields, and those that stand there too win." +
+      " Each has a client of its own.",
+    ...types.map((type) => `## ${type.type}\n\n${sentence(type.description)}\n\n${fieldTables(type.schema)}`),
+  ]);
+}
+
+/** `connection` as a field of its own, where there is a type of it. */
+function connectionRow(type: SourceType | SinkType): [string, z.core.$ZodType][] {
+  const connection = connectionTypeOf(type);
+  return connection === null ? [] : [["connection", connectionField(connection)]];
+}
+
 function sourcesPage(types: readonly SourceType[]): string {
   return page("Sources", [
     "Where events come from. A source's name is its key under `sources`; `type` tells its kind.",
     `## Every source\n\n${fieldTables(object(sourceFields))}`,
-    ...types.map((type) => `## ${type.type}\n\n${sentence(type.description)}\n\n${fieldTables(type.schema)}`),
+    ...types.map((type) => {
+      const tables = fieldTables(type.schema, [], "", connectionRow(type));
+      return `## ${type.type}\n\n${sentence(type.description)}\n\n${tables}`;
+    }),
   ]);
 }
 
@@ -94,11 +117,13 @@ function sinksPage(types: readonly SinkType[]): string {
       " a delivery; a **stream** owes its readers everything from where they left off.",
     `## Every pushed sink\n\n${fieldTables(object(policyFields))}`,
     ...types.map((type) => {
-      const policy = new Set(Object.keys(policyFields));
+      // What every pushed sink has is told once, but for a default of its own.
+      const own = type.kind === "pushed" && type.concurrency !== undefined ? ["concurrency"] : [];
+      const policy = new Set(Object.keys(policyFields).filter((key) => !own.includes(key)));
       const extra = Object.entries(sinkFieldsOf(type)).filter(([key]) => !policy.has(key));
       const templates = type.templates.map((key) => `\`${key}\``).join(", ");
       const may = templates === "" ? "" : `May stand in a route's \`to\` instead: ${templates}.\n\n`;
-      const tables = fieldTables(type.schema, extra);
+      const tables = fieldTables(type.schema, extra, "", connectionRow(type));
       return `## ${type.type}\n\nA ${type.kind === "pushed" ? "pushed sink" : "stream"}. ${sentence(type.description)}\n\n${may}${tables}`;
     }),
   ]);
@@ -128,9 +153,10 @@ function fieldTables(
   schema: z.core.$ZodType,
   extra: readonly (readonly [string, z.core.$ZodType])[] = [],
   prefix = "",
+  before: readonly (readonly [string, z.core.$ZodType])[] = [],
 ): string {
   const tables: Table[] = [{ title: null, rows: [] }];
-  addRows(tables, 0, prefix, [...shapeOf(schema), ...extra]);
+  addRows(tables, 0, prefix, [...before, ...shapeOf(schema), ...extra]);
   return tables
     .map(({ title, rows }) => {
       const table = ["| field | takes | default | |", "| --- | --- | --- | --- |", ...rows].join("\n");

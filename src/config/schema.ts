@@ -3,7 +3,7 @@
  * beside those, what a route is, and the daemon's settings are here and in `policy.ts` and `settings.ts`.
  */
 import { z } from "zod";
-import type { SinkType, SourceType } from "../component.ts";
+import type { ConnectionType, PushedSinkType, SinkType, SourceType } from "../component.ts";
 import {
   duration,
   expression,
@@ -27,6 +27,37 @@ export interface Components {
 }
 
 type Shape = Record<string, z.ZodType>;
+
+// -------------------------------------------------------------------------------------------------------- connections
+
+/** The name of something that is looked up: whether it's there is checked where all names are known. */
+const nameOf = (what: string, examples: readonly string[]) => {
+  const schema = z.string().min(1);
+  flags.add(schema, { expects: `the name of a ${what}`, examples });
+  return schema;
+};
+
+/** The types of connection that the sources and sinks take. */
+export function connectionTypes({ sources, sinks }: Components): ConnectionType[] {
+  return [...new Set([...sources, ...sinks].flatMap((type) => connectionTypeOf(type) ?? []))];
+}
+
+export function connectionTypeOf(type: SourceType | SinkType): ConnectionType | null {
+  return type.kind === "stream" ? null : (type.connection ?? null);
+}
+
+/** The names of the fields that a connection gives to whom names it. */
+export function connectionFieldsOf(type: SourceType | SinkType): string[] {
+  const connection = connectionTypeOf(type);
+  return connection === null ? [] : shapeOf(connection.schema).map(([key]) => key);
+}
+
+/** A field of a source or sink whose type has a connection. */
+export function connectionField(type: ConnectionType): z.ZodType {
+  return nameOf("connection", [type.type])
+    .optional()
+    .describe(`A connection of type ${type.type}, whose fields it has; those that stand here too win`);
+}
 
 // ------------------------------------------------------------------------------------------------------------ sources
 
@@ -64,31 +95,53 @@ export const sourceFields = {
 export function sinkFieldsOf(type: SinkType): Shape {
   const own = new Set(shapeOf(type.schema).map(([key]) => key));
   const extra = type.templates.filter((key) => !own.has(key)).map((key) => [key, template().optional()]);
-  return { ...Object.fromEntries(extra), ...(type.kind === "pushed" ? policyFields : {}) };
+  return { ...Object.fromEntries(extra), ...(type.kind === "pushed" ? policyOfType(type) : {}) };
 }
 
-const componentSchemas = new WeakMap<SourceType | SinkType, z.ZodObject>();
+function policyOfType({ concurrency }: PushedSinkType): Shape {
+  if (concurrency === undefined) return policyFields;
+  return { ...policyFields, concurrency: policyFields.concurrency.default(concurrency) };
+}
 
-/** The schema of one source or sink: its own fields, its `type`, and what all of its kind have. */
-export function componentSchema(type: SourceType | SinkType): z.ZodObject {
+type Typed = SourceType | SinkType | ConnectionType;
+
+const componentSchemas = new WeakMap<Typed, z.ZodObject>();
+
+/** The schema of one source, sink or connection: its own fields, its `type`, and what all of its kind have. */
+export function componentSchema(type: Typed): z.ZodObject {
   const made = componentSchemas.get(type) ?? makeComponentSchema(type);
   componentSchemas.set(type, made);
   return made;
 }
 
-function makeComponentSchema(type: SourceType | SinkType): z.ZodObject {
+function makeComponentSchema(type: Typed): z.ZodObject {
   const own: unknown = type.schema;
   if (!(own instanceof z.ZodObject))
     throw new TypeError(`the schema of ${type.type} is not an object({ … })`);
-  const common = type.kind === "source" ? sourceFields : sinkFieldsOf(type);
+  const common = commonFieldsOf(type);
   const taken = Object.keys(common).find((key) => Object.hasOwn(own.shape, key));
   if (taken) throw new TypeError(`${type.type} has a field ${taken}, which every ${type.kind} component has`);
   return own.safeExtend({ type: z.literal(type.type).describe(type.description), ...common });
 }
 
-/** One source or one sink of any type. */
-export function oneOfTypes(types: readonly (SourceType | SinkType)[]): z.ZodType {
-  const options = types.map(componentSchema);
+function commonFieldsOf(type: Typed): Shape {
+  if (type.kind === "connection") return {};
+  const connection = connectionTypeOf(type);
+  const named = connection === null ? {} : { connection: connectionField(connection) };
+  return { ...named, ...(type.kind === "source" ? sourceFields : sinkFieldsOf(type)) };
+}
+
+/** As it is written: what a connection may give need not stand there. */
+function writtenSchema(type: Typed): z.ZodObject {
+  const whole = componentSchema(type);
+  const given = type.kind === "connection" ? [] : connectionFieldsOf(type);
+  const loose = given.map((key): [string, z.ZodType] => [key, (whole.shape[key] as z.ZodType).optional()]);
+  return z.strictObject({ ...whole.shape, ...Object.fromEntries(loose) });
+}
+
+/** One source, sink or connection of any type. */
+export function oneOfTypes(types: readonly Typed[], schemaOf = componentSchema): z.ZodType {
+  const options = types.map((type) => schemaOf(type));
   return z.discriminatedUnion("type", options as unknown as [z.ZodObject<{ type: z.ZodLiteral<string> }>]);
 }
 
@@ -98,13 +151,6 @@ export function oneOfTypes(types: readonly (SourceType | SinkType)[]): z.ZodType
 const transform = () => {
   const schema = z.union([z.string().min(1), z.record(z.string(), z.unknown())]);
   flags.add(schema, { expects: "JSONata in a string, or a map of templates", expression: true });
-  return schema;
-};
-
-/** The name of something that is looked up: whether it's there is checked where all names are known. */
-const nameOf = (what: string, examples: readonly string[]) => {
-  const schema = z.string().min(1);
-  flags.add(schema, { expects: `the name of a ${what}`, examples });
   return schema;
 };
 
@@ -234,12 +280,20 @@ export const retentionSchema = object({
 
 const named = (schema: z.ZodType) => z.record(z.string().regex(NAME), schema).default({});
 
+function connectionsField(types: readonly ConnectionType[]): Shape {
+  if (types.length === 0) return {};
+  return {
+    connections: named(oneOfTypes(types)).describe("Brokers that several sources and sinks share, by name"),
+  };
+}
+
 export function fileSchema(components: Components) {
   return object({
     ...settingsFields,
     retention: retentionSchema,
-    sources: named(oneOfTypes(components.sources)).describe("Where events come from, by name"),
-    sinks: named(oneOfTypes(components.sinks)).describe("Where events go, by name"),
+    ...connectionsField(connectionTypes(components)),
+    sources: named(oneOfTypes(components.sources, writtenSchema)).describe("Where events come from, by name"),
+    sinks: named(oneOfTypes(components.sinks, writtenSchema)).describe("Where events go, by name"),
     routes: named(wholeRouteSchema(components.sinks)).describe("Which events go where, by name"),
   });
 }
