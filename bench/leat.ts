@@ -20,13 +20,20 @@ export interface Leat extends Server {
 export interface LeatStart {
   /** YAML: sinks, routes, and what else is not `server`, `journal`, `log` or `sources`. */
   readonly config: string;
+  /** YAML: the sources, in place of the GitHub one. */
+  readonly sources?: string;
   readonly folder: string;
   /** The journal's folder; a relative one is in `folder`. */
   readonly journal?: string;
   readonly env?: Readonly<Record<string, string>>;
 }
 
-export async function startLeat({ config, folder, journal = "data", env = {} }: LeatStart): Promise<Leat> {
+const GITHUB = `
+sources:
+  github: { type: webhook, path: ${PATH}, verify: { type: github, secret: "${SECRET}" } }`;
+
+export async function startLeat(start: LeatStart): Promise<Leat> {
+  const { config, sources = GITHUB, folder, journal = "data", env = {} } = start;
   const [port, adminPort] = [await freePort(), await freePort()];
   const file = join(folder, `leat-${port}.yaml`);
   writeFileSync(
@@ -35,8 +42,7 @@ export async function startLeat({ config, folder, journal = "data", env = {} }: 
 server: { listen: "127.0.0.1:${port}", admin: "127.0.0.1:${adminPort}" }
 journal: { type: sqlite, path: "${journal}" }
 log: { level: error }
-sources:
-  github: { type: webhook, path: ${PATH}, verify: { type: github, secret: "${SECRET}" } }
+${sources}
 ${config}`,
   );
   const url = `http://127.0.0.1:${port}`;
