@@ -3,13 +3,13 @@ import { readdirSync } from "node:fs";
 import { resolve } from "node:path";
 import { test } from "node:test";
 import { sinkTypes, sourceTypes } from "../src/components.ts";
-import { componentSchema } from "../src/config/schema.ts";
+import { componentSchema, connectionFieldsOf, connectionTypes } from "../src/config/schema.ts";
 import { fieldOf, shapeOf } from "../src/config/walk.ts";
 
 const SRC = resolve(import.meta.dirname, "../src");
 
 /** What sources or sinks of several types share. */
-const SHARED = ["stream"];
+const SHARED = ["stream", "attributes", "take"];
 
 function folders(kind: "sources" | "sinks"): string[] {
   return readdirSync(resolve(SRC, kind))
@@ -23,8 +23,9 @@ test("the list of sources and sinks agrees with the folders", () => {
   assert.deepEqual(sinkTypes.map(({ type }) => type).toSorted(), folders("sinks"));
 });
 
-test("every source and sink, and every field of it, is described", () => {
-  for (const type of [...sourceTypes, ...sinkTypes]) {
+test("every connection, source and sink, and every field of it, is described", () => {
+  const connections = connectionTypes({ sources: sourceTypes, sinks: sinkTypes });
+  for (const type of [...connections, ...sourceTypes, ...sinkTypes]) {
     assert.notEqual(type.description, "");
     for (const [key, field] of shapeOf(componentSchema(type))) {
       assert.ok(fieldOf(field).description, `${type.kind} ${type.type}: ${key} has no description`);
@@ -39,5 +40,12 @@ test("a sink's templates are fields that may hold a template, or none of its own
       const field = own.get(key);
       assert.ok(!field || fieldOf(field).flags.template, `${type.type}: ${key}`);
     }
+  }
+});
+
+test("what takes a connection has all of its fields, so that they may stand on either", () => {
+  for (const type of [...sourceTypes, ...sinkTypes]) {
+    const own = new Set(shapeOf(type.schema).map(([key]) => key));
+    for (const key of connectionFieldsOf(type)) assert.ok(own.has(key), `${type.kind} ${type.type}: ${key}`);
   }
 });

@@ -2,6 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { NewRefusal } from "../../src/component.ts";
 import { createRefusals } from "../../src/daemon/refusals.ts";
+import { packHeaders } from "../../src/event.ts";
+
+const STILL = { wall: () => 0, monotonic: () => 0, after: () => () => {} };
 
 const refusal = (source: string, reason: string): NewRefusal => ({
   source,
@@ -40,4 +43,57 @@ test("every refusal is kept and counted; a leat event is raised once a minute fo
     "a",
     { source: "a", reason: "signature", address: "192.0.2.1", detail: "why", sinceLast: 100 },
   ]);
+});
+
+test("what a broker gave is told each time and all of it, and kept only once that is on disk", async () => {
+  const kept: NewRefusal[] = [];
+  const appended: [string, string, object][] = [];
+  let failure: Error | null = null;
+  const refusals = createRefusals({
+    history: { refuse: (one) => kept.push(one) },
+    raise: () => assert.fail("not without waiting"),
+    append: async (type, subject, data) => {
+      if (failure !== null) throw failure;
+      appended.push([type, subject, data]);
+    },
+    clock: STILL,
+    counter: { refused: () => {} },
+  });
+  const large: NewRefusal = {
+    ...refusal("orders", "too_large"),
+    key: "k".repeat(300),
+    headers: packHeaders([
+      ["a", "b"],
+      ["odd", Buffer.from([0xff])],
+      ["__proto__", "x"],
+    ]),
+    body: Buffer.from("first bytes"),
+  };
+  await refusals.keepRefused(large);
+  await refusals.keepRefused({ ...large, body: Buffer.from([0xff, 0]) });
+  assert.equal(kept.length, 2);
+  assert.deepEqual(Object.keys(kept[0] ?? {}).toSorted(), ["address", "body", "detail", "reason", "source"]);
+  assert.deepEqual(
+    appended.map(([type, subject]) => [type, subject]),
+    [
+      ["leat.refused", "orders"],
+      ["leat.refused", "orders"],
+    ],
+  );
+  assert.equal(
+    JSON.stringify(appended[0]?.[2]),
+    JSON.stringify({
+      source: "orders",
+      reason: "too_large",
+      address: "192.0.2.1",
+      detail: "why",
+      key: `${"k".repeat(256)}…`,
+      headers: JSON.parse('{"a":"b","odd":"/w==","__proto__":"x"}') as object,
+      data: "first bytes",
+    }),
+  );
+  assert.match(JSON.stringify(appended[1]?.[2]), /"data_base64":"\/wA="/);
+  failure = new Error("full");
+  await assert.rejects(refusals.keepRefused(large));
+  assert.equal(kept.length, 2);
 });
