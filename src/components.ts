@@ -1,10 +1,12 @@
 /** THE list of sources and sinks, one line each. A test checks it against the folders. */
 import type { SinkType, SourceType } from "./component.ts";
+import { rabbitmqSink } from "./sinks/rabbitmq/sink.ts";
 import { sseSink } from "./sinks/sse/sink.ts";
 import { stdoutSink } from "./sinks/stdout.ts";
 import { webhookSink } from "./sinks/webhook/sink.ts";
+import { rabbitmqSource } from "./sources/rabbitmq/source.ts";
 import { webhookSource } from "./sources/webhook/source.ts";
 
-export const sourceTypes: readonly SourceType[] = [webhookSource];
+export const sourceTypes: readonly SourceType[] = [webhookSource, rabbitmqSource];
 
-export const sinkTypes: readonly SinkType[] = [webhookSink, stdoutSink, sseSink];
+export const sinkTypes: readonly SinkType[] = [webhookSink, stdoutSink, sseSink, rabbitmqSink];

@@ -1,5 +1,6 @@
 /** What a `webhook` sink takes in the YAML. */
 import { z } from "zod";
+import { tlsProblems } from "../../brokers/tls-material.ts";
 import {
   flag,
   httpUrl,
@@ -14,7 +15,6 @@ import {
 import { parseCidr } from "./addresses.ts";
 import { headerProblem, isHeaderValue } from "./headers.ts";
 import { standardKey } from "./sign.ts";
-import { tlsProblems } from "./tls-material.ts";
 
 const basic = object({
   type: z.literal("basic").describe("HTTP Basic (RFC 7617)."),

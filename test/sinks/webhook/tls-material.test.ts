@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { readConfiguration } from "../../../src/commands/configuration.ts";
 import { formatProblem } from "../../../src/config/load.ts";
-import { tlsProblems } from "../../../src/sinks/webhook/tls-material.ts";
+import { tlsProblems } from "../../../src/brokers/tls-material.ts";
 import { certificate, RSA_512 } from "./certificate.ts";
 import { webhook } from "./kit.ts";
 

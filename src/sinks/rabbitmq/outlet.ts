@@ -1,0 +1,156 @@
+/**
+ * A confirm channel for one exchange.
+ *
+ * The broker closes a channel for a single message that it refuses (an exchange that is gone, a permission, a size), and
+ * with it goes the answer to all others on it. With a channel for each exchange these others have the same trouble
+ * themselves.
+ *
+ * amqplib's confirm says yes to a message that no queue got: only the `return` before it tells. Each attempt's trace
+ * context is its own, so a return is matched by that, and never by the message id, which several routes may share.
+ */
+import { type ConfirmChannel, IllegalOperationError, type Message as Returned } from "amqplib";
+import { type Client, channelOver } from "../../brokers/rabbitmq/client.ts";
+import { channelFailure } from "../../brokers/rabbitmq/failure.ts";
+import type { BrokerError } from "../../brokers/supervise.ts";
+import type { Report } from "../../component.ts";
+import type { Properties } from "./properties.ts";
+
+type Failed = Extract<Report, { result: "failed" }>;
+
+export function failed({ error, message }: { readonly error: string; readonly message: string }): Failed {
+  return { result: "failed", error, message };
+}
+
+/** Opens the channel and makes sure that the exchange is there. Rejects with a BrokerError. */
+export async function openOutlet(client: Client, exchange: string): Promise<Outlet> {
+  const doing = {
+    what: exchange === "" ? "publish to the default exchange" : `publish to exchange '${exchange}'`,
+    missing: "unknown_exchange",
+    remedy: "create the exchange, or mend its name",
+  };
+  try {
+    const channel = await client.model.createConfirmChannel();
+    const outlet = new Outlet(channel, exchange, channelOver(channel, doing));
+    if (exchange !== "") await channel.checkExchange(exchange);
+    return outlet;
+  } catch (cause) {
+    throw channelFailure(cause, doing);
+  }
+}
+
+const DELIVERED: Report = { result: "delivered" };
+const UNANSWERED = failed({ error: "timeout", message: "the broker didn't confirm it in time" });
+const NACKED = failed({
+  error: "nack",
+  message:
+    "the broker refused it (nack): a queue of the exchange is full (x-overflow: reject-publish), or failed",
+});
+
+export class Outlet {
+  /** Resolves with why, once the channel has ended. */
+  readonly over: Promise<BrokerError>;
+  readonly #channel: ConfirmChannel;
+  readonly #exchange: string;
+  /** What ends a delivery that is under way, by its trace context. */
+  readonly #pending = new Map<string, (report: Report) => void>();
+  /** Deliveries that wait until the socket takes more. */
+  readonly #waiting = new Set<() => void>();
+  #full = false;
+  #closed = false;
+
+  constructor(channel: ConfirmChannel, exchange: string, over: Promise<BrokerError>) {
+    this.#channel = channel;
+    this.#exchange = exchange;
+    this.over = over;
+    channel.on("return", (message) => this.#returned(message));
+    channel.on("drain", () => this.#room());
+    // Before amqplib's own listener, which calls what waits for a confirm.
+    channel.prependListener("close", () => {
+      this.#closed = true;
+      this.#room();
+    });
+  }
+
+  get idle(): boolean {
+    return this.#pending.size === 0 && this.#waiting.size === 0;
+  }
+
+  /**
+   * Publishes, and resolves once the broker has confirmed, refused or returned it, or the channel has ended; with
+   * `timeout` once the signal aborts, and then nobody knows whether the broker has it. Never rejects.
+   */
+  async publish(
+    routingKey: string,
+    body: Uint8Array,
+    properties: Properties,
+    signal: AbortSignal,
+  ): Promise<Report> {
+    // While the socket takes no more, what is added would only lie in memory.
+    while (this.#full && !this.#closed && !signal.aborted) await this.#untilRoom(signal);
+    if (signal.aborted) return UNANSWERED;
+    const { promise, resolve } = Promise.withResolvers<Report>();
+    const key = String(properties.headers.traceparent);
+    const giveUp = () => resolve(UNANSWERED);
+    signal.addEventListener("abort", giveUp);
+    this.#pending.set(key, resolve);
+    try {
+      this.#send(routingKey, body, properties, key);
+    } catch (error) {
+      if (error instanceof IllegalOperationError) void this.over.then((why) => resolve(failed(why)));
+      else resolve(unsendable(error));
+    }
+    const report = await promise;
+    this.#pending.delete(key);
+    signal.removeEventListener("abort", giveUp);
+    return report;
+  }
+
+  /** Ends the channel; what is under way on it fails. Never rejects. */
+  async close(): Promise<void> {
+    await Promise.race([this.#channel.close().catch(() => {}), this.over]);
+  }
+
+  #send(routingKey: string, body: Uint8Array, properties: Properties, key: string): void {
+    const content = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+    const confirmed = (error: unknown) => {
+      const resolve = this.#pending.get(key);
+      if (resolve === undefined) return;
+      if (error === null) resolve(DELIVERED);
+      else if (this.#closed) void this.over.then((why) => resolve(failed(why)));
+      else resolve(NACKED);
+    };
+    if (!this.#channel.publish(this.#exchange, routingKey, content, properties, confirmed)) this.#full = true;
+  }
+
+  #returned({ fields, properties }: Returned): void {
+    const message = `no queue of ${this.#exchange === "" ? "that name" : `exchange '${this.#exchange}'`} takes messages with routing key '${fields.routingKey}': bind one, or mend the key`;
+    this.#pending.get(String(properties.headers?.traceparent))?.({
+      result: "rejected",
+      error: "unroutable",
+      message,
+    });
+  }
+
+  #room(): void {
+    this.#full = false;
+    for (const go of this.#waiting) go();
+  }
+
+  #untilRoom(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const go = () => {
+        this.#waiting.delete(go);
+        signal.removeEventListener("abort", go);
+        resolve();
+      };
+      this.#waiting.add(go);
+      signal.addEventListener("abort", go);
+    });
+  }
+}
+
+/** What AMQP has no room for: a routing key over 255 bytes, headers over 64 KiB. */
+function unsendable(error: unknown): Report {
+  const why = error instanceof Error ? error.message : String(error);
+  return { result: "rejected", error: "unsendable", message: `it makes no message: ${why}` };
+}
