@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 
 /** A TCP proxy on loopback that breaks what goes through it, as networks do. */
-export interface Proxy {
+export interface TcpProxy {
   readonly port: number;
   /** Connections that it has accepted since it began. */
   connections(): number;
@@ -22,7 +22,7 @@ export interface Proxy {
 }
 
 /** `port`: where it listens, for a broker that tells its clients an address; else any free one. */
-export async function startProxy(targetPort: number, { port = 0 } = {}): Promise<Proxy> {
+export async function startProxy(targetPort: number, { port = 0 } = {}): Promise<TcpProxy> {
   const sockets = new Set<Socket>();
   let [accepted, held] = [0, false];
   let fuse: { left: number; burnt: () => void } | null = null;
