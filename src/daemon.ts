@@ -118,7 +118,8 @@ export class Daemon implements DaemonFace {
     await this.journal.ledger.reconcile(definitionsOf(plan));
     this.journal.configure(tuningOf(plan, settings));
     const replacedTargetsEnded = delivery.apply(targets.pushed, targets.streams);
-    // Sources only now: what they take has its routes.
+    // Sources only now: what they take has its routes. A broker keeps what comes between the two.
+    await stopAll(changes.stopSourcesFirst);
     await startAll(changes.startSources);
     listener.setEndpoints(endpointsOf(after));
     this.#assembly = after;

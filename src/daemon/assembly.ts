@@ -31,6 +31,8 @@ export interface BuiltSource {
   readonly component: Source;
   readonly standing: Pick<StandingRecord, "status">;
   readonly lastAt: HostedSource["lastAt"];
+  /** It takes from a broker, as somebody: its successor is the same, and comes when it is gone. */
+  readonly hasBroker: boolean;
 }
 
 export type BuiltSink =
@@ -85,7 +87,8 @@ function makeSource(plan: SourcePlan, { hosts }: AssemblyParts): BuiltSource {
   const type: SourceType | undefined = sourceTypes.find((one) => one.type === plan.type);
   if (type === undefined) throw unknownType("source", plan);
   const { host, standing, lastAt } = hosts.ofSource(plan, type);
-  return { plan, component: type.create(plan.config, host), standing, lastAt };
+  const hasBroker = type.connection !== undefined;
+  return { plan, component: type.create(plan.config, host), standing, lastAt, hasBroker };
 }
 
 function makeSink(
@@ -159,6 +162,8 @@ export function historyOf({ plan }: BuiltSink): number {
 /** What has to be started and stopped to come from one whole to the other, and how people are told. */
 export interface Difference {
   readonly startSources: readonly Source[];
+  /** To be stopped before those are started: a broker would take the two for one, and turn one of them out. */
+  readonly stopSourcesFirst: readonly Source[];
   readonly stopSources: readonly Source[];
   readonly startSinks: readonly BuiltSink["component"][];
   readonly stopSinks: readonly BuiltSink["component"][];
@@ -169,6 +174,9 @@ export interface Difference {
 
 export function difference(before: Assembly | null, after: Assembly): Difference {
   const sources = fresh(before?.sources, after.sources);
+  const withBroker = new Set(
+    [...(before?.sources.values() ?? [])].filter((one) => one.hasBroker).map((one) => one.component),
+  );
   const sinks = fresh(before?.sinks, after.sinks);
   const plans = (assembly: Assembly | null): Map<string, unknown> => {
     const { sources: ins, sinks: outs, routes } = assembly?.plan ?? EMPTY_PLAN;
@@ -181,7 +189,8 @@ export function difference(before: Assembly | null, after: Assembly): Difference
   const [was, is] = [plans(before), plans(after)];
   return {
     startSources: sources.started,
-    stopSources: sources.stopped,
+    stopSourcesFirst: sources.stopped.filter((component) => withBroker.has(component)),
+    stopSources: sources.stopped.filter((component) => !withBroker.has(component)),
     startSinks: sinks.started,
     stopSinks: sinks.stopped,
     added: [...is.keys()].filter((name) => !was.has(name)),

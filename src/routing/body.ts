@@ -21,7 +21,7 @@ export function base64(bytes: Uint8Array): string {
 
 /**
  * - `auto`: JSON where the content type says so or, without one, where it parses; a form as an object; else text if it
- *   is UTF-8; else base64.
+ *   is UTF-8; else base64, and so is what a schema registry's serializer has framed.
  * - `json`, `text` (what isn't UTF-8 becomes U+FFFD), `bytes` (base64): as named.
  *
  * An empty body that should be JSON is absent (undefined).
@@ -42,7 +42,7 @@ export function decodeBody(bytes: Uint8Array, decode: Decode, contentType: strin
 
 function auto(bytes: Uint8Array, type: string): unknown {
   if (type === "application/json" || type.endsWith("+json")) return json(bytes);
-  const text = textOf(bytes);
+  const text = isFramed(bytes) ? null : textOf(bytes);
   if (text === null) return base64(bytes);
   if (type === "application/x-www-form-urlencoded") return form(text);
   if (type === "" && text !== "") {
@@ -57,6 +57,7 @@ function auto(bytes: Uint8Array, type: string): unknown {
 
 function json(bytes: Uint8Array): unknown {
   if (bytes.byteLength === 0) return undefined;
+  if (isFramed(bytes)) throw new BodyError(`the body is not JSON: ${FRAMED}`);
   const text = textOf(bytes);
   if (text === null) throw new BodyError("the body is not JSON: it is not UTF-8");
   try {
@@ -64,6 +65,15 @@ function json(bytes: Uint8Array): unknown {
   } catch (error) {
     throw new BodyError(`the body is not JSON: ${whereJsonEnds(error)}`);
   }
+}
+
+const FRAMED =
+  "it begins with a zero byte, as records of a schema registry do (5 bytes before the data); " +
+  "have its producer write plain JSON, or take it as it is by decode: bytes";
+
+/** A zero byte and a schema's number, before Avro, Protobuf or JSON. No text begins so, though it may be UTF-8. */
+function isFramed(bytes: Uint8Array): boolean {
+  return bytes[0] === 0 && bytes.byteLength >= 5;
 }
 
 /** Of V8's message, which quotes the text around the mistake, only the place. */

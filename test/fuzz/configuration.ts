@@ -96,14 +96,19 @@ const structure = fc.record(
 
 const env = fc.dictionary(
   fc.constantFrom(...settingOptions.map((option) => option.variable)),
-  fc.oneof(value.map(String), anyText),
+  fc.oneof(value.map(asArgument), anyText),
   { maxKeys: 4 },
 );
+/** A map without a prototype has no text of its own. */
+function asArgument(written: unknown): string {
+  return typeof written === "object" ? JSON.stringify(written) : String(written);
+}
+
 const args = fc.array(
   fc
     .tuple(
       fc.constantFrom(...settingOptions.map((option) => option.argument)),
-      fc.oneof(value.map(String), anyText),
+      fc.oneof(value.map(asArgument), anyText),
     )
     .map(([arg, written]) => `--${arg}=${written}`),
   { maxLength: 4 },

@@ -80,6 +80,17 @@ test("a body that should be JSON and isn't says so when it is read, and only the
   assert.throws(() => view.body, /the body is not JSON: /);
 });
 
+test("a schema registry's record is bytes, and where it should be JSON the error says what it is", () => {
+  const record = Buffer.concat([Buffer.from([0, 0, 0, 0, 7]), bytes('{"a":1}')]);
+  const seen = (contentType: string | null, decode: "auto" | "json" = "auto") =>
+    eventView(event({ bytes: record, contentType }), decode).body;
+  assert.equal(seen(null), record.toString("base64"));
+  assert.equal(seen("application/octet-stream"), record.toString("base64"));
+  assert.throws(() => seen("application/json"), /schema registry.*decode: bytes/);
+  assert.throws(() => seen(null, "json"), /schema registry/);
+  assert.equal(eventView(event({ bytes: Buffer.from([0, 65]), contentType: null }), "auto").body, "\u0000A");
+});
+
 test("an event is decoded once for all who look at it", () => {
   const one = event({ body: { a: 1 } });
   assert.equal(eventView(one, "auto"), eventView(one, "auto"));
