@@ -1,14 +1,17 @@
 /**
  * Which (source, id) the journal has had lately. Rows of `dedupe` are appended with their events; the hash table in
  * memory finds the row, and only the row says *duplicate*. Works inside the writer's transaction and follows it back.
+ *
+ * A start doesn't wait for the table: what earlier processes left is read into it a little at a time (`load`) while the
+ * writer already works. The first id that isn't in it by then may be in the rest, so that is read before it is answered.
  */
 import type { Seq } from "../../event.ts";
 import { BatchInsert } from "./batch-insert.ts";
 import { DedupeTable } from "./dedupe-table.ts";
-import type { Row, Statement, Storage } from "./storage.ts";
+import type { ListStatement, Row, Statement, Storage } from "./storage.ts";
 
 const COLUMNS = 7;
-/** Rows read at once when the table is filled at start: so few that they are garbage before they are old. */
+/** Rows read at once when the table is filled: so few that they are garbage before they are old. */
 const PAGE = 1_000;
 
 export interface Original {
@@ -34,6 +37,9 @@ export class Duplicates {
   readonly #select: Statement;
   readonly #oldest: Statement;
   readonly #remove: Statement;
+  readonly #page: ListStatement;
+  /** The table has what lies at or below `after`; up to `through` the rest is still to be read. Null: nothing is. */
+  #unread: { after: Seq; readonly through: Seq } | null;
   /** Added in the present transaction, by seq: not all are rows yet, and all go if it is rolled back. */
   readonly #fresh = new Map<Seq, Entry>();
   /** Removed in the present transaction: leave the table once it is committed. */
@@ -48,18 +54,31 @@ export class Duplicates {
     );
     this.#oldest = storage.prepare("SELECT seq, source, id, until FROM dedupe ORDER BY seq LIMIT ?");
     this.#remove = storage.prepare("DELETE FROM dedupe WHERE seq <= ?");
-    const count = Number(storage.prepare("SELECT count(*) AS n FROM dedupe").get()?.n ?? 0);
-    this.#table = new DedupeTable(seed, count);
-    const page = storage.prepareLists(
-      "SELECT seq, source, id FROM dedupe WHERE seq > ? ORDER BY seq LIMIT ?",
+    this.#page = storage.prepareLists(
+      "SELECT seq, source, id FROM dedupe WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?",
     );
-    for (let rows = page.all(-1, PAGE); rows.length > 0; rows = page.all(rows.at(-1)![0]!, PAGE)) {
-      for (const [seq, source, id] of rows) {
-        this.#table.add(this.#table.hash(Number(source), String(id)), Number(seq));
-      }
-    }
+    const { first, last } =
+      storage.prepare("SELECT min(seq) AS first, max(seq) AS last FROM dedupe").get() ?? {};
+    const [after, through] = [Number(first ?? 0) - 1, Number(last ?? -1)];
+    this.#unread = through > after ? { after, through } : null;
+    // Not every event has an id to remember, but counting those that have would mean to read them all.
+    this.#table = new DedupeTable(seed, Math.min(limit, through - after));
   }
 
+  /** Reads some of what is still to be read, in less than a few ms; false: nothing is. */
+  load(): boolean {
+    if (this.#unread === null) return false;
+    const { after, through } = this.#unread;
+    const rows = this.#page.all(after, through, PAGE);
+    for (const [seq, source, id] of rows) {
+      this.#table.add(this.#table.hash(Number(source), String(id)), Number(seq));
+    }
+    const last = rows.at(-1)?.[0];
+    this.#unread = last === undefined || Number(last) >= through ? null : { after: Number(last), through };
+    return this.#unread !== null;
+  }
+
+  /** Ids remembered, as far as they are read. */
   get size(): number {
     return this.#table.size;
   }
@@ -74,6 +93,13 @@ export class Duplicates {
 
   /** The event that had this id within the window, or null. `newest` is the last seq given out, committed or not. */
   find(hash: number, source: number, id: string, since: number, newest: Seq): Original | null {
+    const found = this.#find(hash, source, id, since, newest);
+    if (found !== null || this.#unread === null) return found;
+    while (this.load());
+    return this.#find(hash, source, id, since, newest);
+  }
+
+  #find(hash: number, source: number, id: string, since: number, newest: Seq): Original | null {
     const table = this.#table;
     for (let slot = table.first(hash); slot !== -1; slot = table.next(slot, hash)) {
       const seq = table.seqAt(slot, newest);

@@ -120,11 +120,21 @@ export class WriterHost {
 
   /** One small step of what can wait, between two groups. True when there is more. `rows`: at least as many as the last group brought. */
   idle(rows = 0): boolean {
+    if (this.#load()) return true;
     if (!this.#busy) return false;
     // What gives room writes too, and on a full disk that mustn't take more than it gives.
     if (this.#space.wanted > 0) this.#shrinkWal();
     this.#busy = this.#retention.step(this.#now, this.#writer.clockTrusted, rows);
     return this.#busy;
+  }
+
+  /** Some of the ids of earlier processes; false: no more of them. What can't be read is told of when an id is looked up. */
+  #load(): boolean {
+    try {
+      return this.#writer.duplicates.load();
+    } catch {
+      return false;
+    }
   }
 
   /** Lets the WAL begin anew once it has grown; most of it the checkpoint thread has moved by then. */

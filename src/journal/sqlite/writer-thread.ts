@@ -32,15 +32,17 @@ try {
   storage = openChecked(file);
   migrate(storage, now);
   const host = new WriterHost({ storage, ledger: createLedgerStore, tuning, watermark, ballastBytes, seed });
-  serve(host);
+  const begin = serve(host);
   post({ kind: "ready", start: host.start });
+  begin();
 } catch (error) {
   storage?.close();
   post({ kind: "refused", error: plainError(openingError(error)) });
   port.close();
 }
 
-function serve(host: WriterHost): void {
+/** Returns what begins the work that can wait. */
+function serve(host: WriterHost): () => void {
   let between = false;
   let rows = 0;
   /** Runs when no message waits, or between two. */
@@ -76,6 +78,7 @@ function serve(host: WriterHost): void {
     }
     again();
   });
+  return again;
 }
 
 /** A transaction holds at most so much, so that no commit takes long. */
