@@ -8,7 +8,6 @@ import { addressProblem } from "./url.ts";
 /** AMQP counts it in seconds, in 16 bits; 0 would mean none, and then nobody notices a broker that stands still. */
 const HEARTBEAT_MOST_MS = 65_535_000;
 
-/** A secret: it may hold a password. */
 const amqpUrl = () => {
   const schema = z.string().superRefine((written, context) => {
     const problem = addressProblem(written);
@@ -18,7 +17,6 @@ const amqpUrl = () => {
   flags.add(schema, {
     expects: "an amqp or amqps URL",
     examples: ["amqp://127.0.0.1", "amqps://rabbitmq.example.com/shop"],
-    secret: true,
   });
   return schema;
 };

@@ -39,7 +39,7 @@ export async function openOutlet(client: Client, exchange: string): Promise<Outl
 }
 
 const DELIVERED: Report = { result: "delivered" };
-const UNANSWERED = failed({ error: "timeout", message: "the broker didn't confirm it in time" });
+export const UNANSWERED = failed({ error: "timeout", message: "the broker didn't confirm it in time" });
 const NACKED = failed({
   error: "nack",
   message:
@@ -69,10 +69,6 @@ export class Outlet {
       this.#closed = true;
       this.#room();
     });
-  }
-
-  get idle(): boolean {
-    return this.#pending.size === 0 && this.#waiting.size === 0;
   }
 
   /**

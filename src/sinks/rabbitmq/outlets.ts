@@ -5,42 +5,54 @@ import { type Outlet, openOutlet } from "./outlet.ts";
 /** RabbitMQ lets a connection have 2047 channels, unless its operator says less. */
 const MOST = 64;
 
+interface Open {
+  readonly outlet: Promise<Outlet>;
+  /** Deliveries that use it now. */
+  users: number;
+}
+
 export class Outlets {
   readonly #client: Client;
   /** In the order of their last use. */
-  readonly #open = new Map<string, Promise<Outlet>>();
+  readonly #open = new Map<string, Open>();
 
   constructor(client: Client) {
     this.#client = client;
   }
 
-  /** Opens it at its first use, and anew when its channel has ended. Rejects with a BrokerError. */
-  async get(exchange: string): Promise<Outlet> {
-    const known = this.#open.get(exchange);
-    const outlet = known ?? this.#opened(exchange);
+  /**
+   * What `use` makes of the exchange's outlet, which is opened at its first use, and anew when its channel has ended.
+   * Rejects with a BrokerError where it can't be opened.
+   */
+  async use<T>(exchange: string, use: (outlet: Outlet) => Promise<T>): Promise<T> {
+    const open = this.#open.get(exchange) ?? this.#opened(exchange);
+    open.users++;
+    // Now it is the one used last.
     this.#open.delete(exchange);
-    this.#open.set(exchange, outlet);
-    if (known === undefined) await this.#closeIdle();
-    return outlet;
+    this.#open.set(exchange, open);
+    if (this.#open.size > MOST) this.#closeIdle();
+    try {
+      return await use(await open.outlet);
+    } finally {
+      open.users--;
+    }
   }
 
-  #opened(exchange: string): Promise<Outlet> {
-    const outlet = openOutlet(this.#client, exchange);
+  #opened(exchange: string): Open {
+    const open = { outlet: openOutlet(this.#client, exchange), users: 0 };
     const forget = () => {
-      if (this.#open.get(exchange) === outlet) this.#open.delete(exchange);
+      if (this.#open.get(exchange) === open) this.#open.delete(exchange);
     };
-    outlet.then(({ over }) => over.then(forget), forget);
-    return outlet;
+    open.outlet.then(({ over }) => over.then(forget), forget);
+    return open;
   }
 
-  /** Closes the one that was not used for longest, where there are too many. */
-  async #closeIdle(): Promise<void> {
-    if (this.#open.size <= MOST) return;
-    for (const [exchange, opening] of this.#open) {
-      const outlet = await opening.catch(() => null);
-      if (outlet?.idle !== true) continue;
+  /** Closes the one that was not used for longest, where there is one that isn't in use. */
+  #closeIdle(): void {
+    for (const [exchange, { outlet, users }] of this.#open) {
+      if (users > 0) continue;
       this.#open.delete(exchange);
-      await outlet.close();
+      outlet.then((idle) => idle.close()).catch(() => {});
       return;
     }
   }

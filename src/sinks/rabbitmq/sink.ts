@@ -5,6 +5,7 @@
  */
 import { type Client, openClient } from "../../brokers/rabbitmq/client.ts";
 import { rabbitmqConnection } from "../../brokers/rabbitmq/connection.ts";
+import { writtenPlace } from "../../brokers/rabbitmq/place.ts";
 import { unlessAborted } from "../../brokers/rabbitmq/wait.ts";
 import { BrokerError, type Supervised, supervise } from "../../brokers/supervise.ts";
 import type {
@@ -17,7 +18,7 @@ import type {
 } from "../../component.ts";
 import { systemChance } from "../../ports.ts";
 import { type RabbitmqSinkConfig, rabbitmqSinkSchema } from "./config.ts";
-import { failed } from "./outlet.ts";
+import { failed, type Outlet, UNANSWERED } from "./outlet.ts";
 import { Outlets } from "./outlets.ts";
 import { PropertiesOf } from "./properties.ts";
 
@@ -55,15 +56,15 @@ class RabbitmqSink implements PushedSink {
     while (this.#outlets === null && !signal.aborted) await this.#untilConnected(signal);
     if (this.#outlets === null) return failed(this.#why());
     const { exchange = "", routing_key = "" } = message.fields;
-    let outlet: Awaited<ReturnType<Outlets["get"]>> | null;
+    const publish = (outlet: Outlet) =>
+      outlet.publish(routing_key, message.body, this.#properties.of(message), signal);
     try {
-      outlet = await unlessAborted(this.#outlets.get(exchange), signal);
+      const report = await unlessAborted(this.#outlets.use(exchange, publish), signal);
+      return report ?? UNANSWERED;
     } catch (error) {
       if (error instanceof BrokerError) return failed(error);
       throw error;
     }
-    if (outlet === null) return failed({ error: "timeout", message: "the broker opened no channel in time" });
-    return outlet.publish(routing_key, message.body, this.#properties.of(message), signal);
   }
 
   async stop(): Promise<void> {
@@ -145,6 +146,8 @@ export const rabbitmqSink: PushedSinkType<RabbitmqSinkConfig> = {
   connection: rabbitmqConnection,
   concurrency: CONCURRENCY,
   templates: ["exchange", "routing_key"],
+  writes: (config, { exchange = "", routing_key = "" }) =>
+    `${exchange}${routing_key}`.includes("{{") ? null : writtenPlace(config, exchange, routing_key),
   givesBack: () => false,
   create: (config, host) => new RabbitmqSink(config, host),
 };

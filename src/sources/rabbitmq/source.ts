@@ -14,7 +14,7 @@ import { systemChance } from "../../ports.ts";
 import { type RabbitmqSourceConfig, rabbitmqSourceSchema } from "./config.ts";
 import { Consumption, type End } from "./consumption.ts";
 import { Lag } from "./lag.ts";
-import { deliveryLimitWarning, prepareQueue } from "./topology.ts";
+import { consumes, deliveryLimitWarning, prepareQueue } from "./topology.ts";
 
 /** How often a journal that takes nothing is asked. */
 const ASK_MS = 500;
@@ -139,5 +139,6 @@ export const rabbitmqSource: SourceType<RabbitmqSourceConfig> = {
   schema: rabbitmqSourceSchema,
   connection: rabbitmqConnection,
   largeBodies: true,
+  reads: consumes,
   create: (config, host) => new RabbitmqSource(config, host),
 };

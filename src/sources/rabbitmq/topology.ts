@@ -1,6 +1,7 @@
 /** Makes sure that the queue is there, declared as configured, before it is consumed. */
 import type { Channel } from "amqplib";
 import { channelFailure, type Doing } from "../../brokers/rabbitmq/failure.ts";
+import { nodesOf, readPlace, topicMatches } from "../../brokers/rabbitmq/place.ts";
 import type { DeclareConfig, RabbitmqSourceConfig } from "./config.ts";
 
 /** Rejects with a BrokerError; the broker has then closed the channel. */
@@ -72,4 +73,17 @@ export function deliveryLimitWarning(
   return limit < 0
     ? null
     : `the queue drops a message after ${limit} deliveries without an acknowledgement, each crash and each cut being one: give it a dead_letter_exchange (by declare or by a policy), or delivery_limit: -1`;
+}
+
+/** Whether what is published there (`writtenPlace`) comes into the queue, as far as the configuration tells. */
+export function consumes(config: RabbitmqSourceConfig, written: string): boolean {
+  const place = readPlace(written);
+  if (place === null || !nodesOf(config).some((node) => place.nodes.includes(node))) return false;
+  const { exchange, routingKey } = place;
+  if (exchange === "") return routingKey === config.queue;
+  return (config.declare?.bindings ?? []).some((binding) => {
+    // Of an exchange that isn't declared here the type isn't known: a pattern is taken for one.
+    if (binding.exchange !== exchange) return false;
+    return binding.exchange_type === "fanout" || topicMatches(binding.routing_key, routingKey);
+  });
 }

@@ -13,7 +13,7 @@ after(() => broker.close());
 
 test("a message is taken as it is, and acknowledged once it is on disk", async (t) => {
   const there = await outside(t, broker.url);
-  const queue = await ownQueue(t, there);
+  const queue = await ownQueue(there);
   const host = new BrokerHost();
   host.holding = true;
   const source = await startSource(t, host, { url: broker.url, queue });
