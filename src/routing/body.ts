@@ -67,9 +67,7 @@ function json(bytes: Uint8Array): unknown {
   }
 }
 
-const FRAMED =
-  "it begins with a zero byte, as records of a schema registry do (5 bytes before the data); " +
-  "have its producer write plain JSON, or take it as it is by decode: bytes";
+const FRAMED = "it has a schema registry's 5 bytes before it; take decode: bytes";
 
 /** A zero byte and a schema's number, before Avro, Protobuf or JSON. No text begins so, though it may be UTF-8. */
 function isFramed(bytes: Uint8Array): boolean {
