@@ -4,9 +4,10 @@ import { rabbitmqSink } from "./sinks/rabbitmq/sink.ts";
 import { sseSink } from "./sinks/sse/sink.ts";
 import { stdoutSink } from "./sinks/stdout.ts";
 import { webhookSink } from "./sinks/webhook/sink.ts";
+import { kafkaSource } from "./sources/kafka/source.ts";
 import { rabbitmqSource } from "./sources/rabbitmq/source.ts";
 import { webhookSource } from "./sources/webhook/source.ts";
 
-export const sourceTypes: readonly SourceType[] = [webhookSource, rabbitmqSource];
+export const sourceTypes: readonly SourceType[] = [webhookSource, kafkaSource, rabbitmqSource];
 
 export const sinkTypes: readonly SinkType[] = [webhookSink, stdoutSink, sseSink, rabbitmqSink];

@@ -1,0 +1,44 @@
+/** Questions to a cluster, each by a client of its own that ends with the answer: nothing of it can go stale. */
+import type { Logger } from "../../ports.ts";
+import { type Client, openClient } from "./client.ts";
+import type { KafkaConnection } from "./connection.ts";
+import { asBrokerError } from "./failure.ts";
+
+export interface Looking {
+  /** The names of all topics that the user may see. */
+  topics(): Promise<string[]>;
+  /** Why a topic can't be seen: the protocol's error; resolves where it can be. */
+  topic(name: string): Promise<void>;
+  /** How many records of each partition there have been. */
+  ends(topic: string): Promise<ReadonlyMap<number, number>>;
+}
+
+/** @throws BrokerError, at once: nothing is tried twice. */
+export async function look<T>(
+  connection: KafkaConnection,
+  log: Logger,
+  signal: AbortSignal,
+  ask: (looking: Looking) => Promise<T>,
+): Promise<T> {
+  const client: Client = openClient(connection, { log, retries: 0 });
+  const cut = () => client.destroy();
+  signal.addEventListener("abort", cut, { once: true });
+  const admin = client.kafka.admin();
+  try {
+    await admin.connect();
+    return await ask({
+      topics: () => admin.listTopics(),
+      topic: async (name) => void (await admin.fetchTopicMetadata({ topics: [name] })),
+      ends: async (topic) => {
+        const offsets = await admin.fetchTopicOffsets(topic);
+        return new Map(offsets.map(({ partition, high }) => [partition, Number(high)]));
+      },
+    });
+  } catch (error) {
+    throw asBrokerError(error, client.where);
+  } finally {
+    signal.removeEventListener("abort", cut);
+    client.destroy();
+    await admin.disconnect().catch(() => {});
+  }
+}

@@ -1,0 +1,169 @@
+/** The records of a batch, read as they are asked for: a batch that unpacks to a thousand times its size fills no memory. */
+import type { RecordBatch } from "./record-batch.ts";
+import { UnreadableBatch, unpack } from "./unpack.ts";
+
+export interface KafkaRecord {
+  readonly offset: number;
+  /** Milliseconds since 1970; -1 where the producer gave none. */
+  readonly timestamp: number;
+  readonly key: Buffer | null;
+  /** Null: a tombstone. Cut off one byte behind `mostBytes` where it is longer. Views on memory that is shared. */
+  readonly value: Buffer | null;
+  /** Names are the bytes of their UTF-8, one a character: Kafka's may hold anything. A null value is an empty one. */
+  readonly headers: readonly (readonly [name: string, value: Buffer])[];
+}
+
+/** Of what is handed over at once: enough for one group commit, little enough to wait in memory. */
+const CHUNK_RECORDS = 500;
+const CHUNK_BYTES = 1024 * 1024;
+/** A record's key and headers beside its value, at most. */
+const BESIDE_BYTES = 2 * 1024 * 1024;
+
+const EMPTY = Buffer.alloc(0);
+
+/**
+ * The records with an offset of at least `from`, in chunks of at most some 500 and 1 MiB (or one larger record).
+ * @param mostBytes of a value, beyond which nobody wants to see all of it.
+ * @throws UnreadableBatch
+ */
+export async function* readRecords(
+  batch: RecordBatch,
+  from: number,
+  mostBytes: number,
+): AsyncGenerator<KafkaRecord[]> {
+  if (batch.read !== undefined) {
+    yield batch.read.filter(({ offset }) => offset >= from);
+    return;
+  }
+  const splitter = new Splitter(batch, mostBytes);
+  let chunk: KafkaRecord[] = [];
+  let bytes = 0;
+  for await (const piece of unpack(batch.records, batch.codec)) {
+    splitter.feed(piece);
+    for (let record = splitter.next(); record !== null; record = splitter.next()) {
+      if (record.offset < from) continue;
+      chunk.push(record);
+      bytes += record.value?.length ?? 0;
+      if (chunk.length < CHUNK_RECORDS && bytes < CHUNK_BYTES) continue;
+      yield chunk;
+      chunk = [];
+      bytes = 0;
+    }
+  }
+  splitter.end();
+  if (chunk.length > 0) yield chunk;
+}
+
+/** Where a record is larger than wanted, its first part is read and the rest passed over. */
+class Splitter {
+  readonly #batch: RecordBatch;
+  readonly #mostBytes: number;
+  #bytes: Buffer = EMPTY;
+  #at = 0;
+  #toSkip = 0;
+  #left: number;
+
+  constructor(batch: RecordBatch, mostBytes: number) {
+    this.#batch = batch;
+    this.#mostBytes = mostBytes;
+    this.#left = batch.count;
+  }
+
+  feed(piece: Buffer): void {
+    const skip = Math.min(this.#toSkip, piece.length);
+    this.#toSkip -= skip;
+    const fresh = piece.subarray(skip);
+    const rest = this.#bytes.subarray(this.#at);
+    this.#bytes = rest.length === 0 ? fresh : Buffer.concat([rest, fresh]);
+    this.#at = 0;
+  }
+
+  /** Null: more bytes are needed, or all were read. */
+  next(): KafkaRecord | null {
+    if (this.#left === 0 || this.#toSkip > 0) return null;
+    const cursor = new Cursor(this.#bytes, this.#at);
+    const length = cursor.varint();
+    if (cursor.over) return null;
+    if (length < 0) throw damaged("a record's length is below zero");
+    const start = cursor.at;
+    const there = this.#bytes.length - start;
+    const wanted = Math.min(length, this.#mostBytes + BESIDE_BYTES);
+    if (there < wanted) return null;
+    const end = start + Math.min(length, there);
+    this.#toSkip = length - (end - start);
+    this.#at = end;
+    this.#left--;
+    const inside = new Cursor(this.#bytes, start, end);
+    const record = readRecord(inside, this.#batch, this.#mostBytes);
+    if (inside.over && this.#toSkip === 0) throw damaged("a record is longer than it says");
+    return record;
+  }
+
+  end(): void {
+    if (this.#left > 0) throw damaged(`it ends ${this.#left} records too soon`);
+  }
+}
+
+function damaged(how: string): UnreadableBatch {
+  return new UnreadableBatch("corrupt", `the batch is damaged: ${how}`);
+}
+
+function readRecord(cursor: Cursor, batch: RecordBatch, mostBytes: number): KafkaRecord {
+  cursor.at++; // attributes, of which there are none
+  const timestampDelta = cursor.varint();
+  const offset = batch.base + cursor.varint();
+  const key = cursor.bytes();
+  const value = cursor.bytes();
+  const headers: [string, Buffer][] = [];
+  const count = cursor.over ? 0 : cursor.varint();
+  for (let n = 0; n < count && !cursor.over; n++) {
+    const name = cursor.bytes() ?? EMPTY;
+    headers.push([name.toString("latin1"), cursor.bytes() ?? EMPTY]);
+  }
+  return {
+    offset,
+    timestamp: batch.appendTimestamp ?? batch.firstTimestamp + timestampDelta,
+    key,
+    value: value !== null && value.length > mostBytes ? value.subarray(0, mostBytes + 1) : value,
+    headers,
+  };
+}
+
+/** Reads the protocol's numbers. Beyond the end it reads nothing, and `over` says so. */
+class Cursor {
+  readonly #bytes: Buffer;
+  readonly #end: number;
+  at: number;
+  over = false;
+
+  constructor(bytes: Buffer, at: number, end = bytes.length) {
+    this.#bytes = bytes;
+    this.#end = end;
+    this.at = at;
+  }
+
+  /** Zigzag, 7 bits a byte, least first. Exact up to 2^53: offsets, lengths and milliseconds are. */
+  varint(): number {
+    let value = 0;
+    for (let scale = 1; ; scale *= 128) {
+      if (this.at >= this.#end) {
+        this.over = true;
+        return 0;
+      }
+      const byte = this.#bytes[this.at++] as number;
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80) break;
+    }
+    return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
+  }
+
+  /** With their length before them; null where that is negative. */
+  bytes(): Buffer | null {
+    const length = this.varint();
+    if (this.over || length < 0) return null;
+    const from = this.at;
+    this.at = Math.min(this.#end, from + length);
+    this.over = from + length > this.#end;
+    return this.#bytes.subarray(from, this.at);
+  }
+}

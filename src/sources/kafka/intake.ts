@@ -1,0 +1,146 @@
+/** What becomes of the records of each partition: on disk in order, kept as refused, or the partition stands still. */
+import type { InHand } from "../../brokers/kafka/port.ts";
+import type { RecordBatch } from "../../brokers/kafka/record-batch.ts";
+import { type KafkaRecord, readRecords } from "../../brokers/kafka/records.ts";
+import { UnreadableBatch } from "../../brokers/kafka/unpack.ts";
+import type { SourceHost } from "../../component.ts";
+import { createTaker, type Take } from "../take.ts";
+import { arrivalOf, schemaId } from "./arrival.ts";
+import { inTurn } from "./in-turn.ts";
+import { type Progress, placeOf } from "./progress.ts";
+
+export interface IntakeOptions {
+  readonly oversize: "refuse" | "hold";
+  readonly progress: Progress;
+  /** A partition stands still, or (null) none of them does any more. */
+  halted(problem: { readonly error: string; readonly message: string } | null): void;
+}
+
+const REMEDY = {
+  lz4: "let its producer use gzip, snappy, zstd or none, and move the group's place behind what it has written (docs/kafka.md)",
+  codec: "a newer Leat may know it",
+  corrupt: "look at the partition's log on its brokers, or move the group's place behind it (docs/kafka.md)",
+};
+
+export class PartitionIntake {
+  readonly #host: SourceHost;
+  readonly #options: IntakeOptions;
+  /** Why partitions stand still, by place; told of once for each offset. */
+  readonly #halts = new Map<string, string>();
+  readonly #told = new Set<string>();
+  readonly #hinted = new Set<string>();
+  #takers = new Map<string, Take>();
+
+  constructor(host: SourceHost, options: IntakeOptions) {
+    this.#host = host;
+    this.#options = options;
+  }
+
+  /** A connection's new life: what stood still is looked at anew. */
+  begin(): void {
+    this.#halts.clear();
+    this.#takers = new Map();
+  }
+
+  async take(hand: InHand, signal: AbortSignal): Promise<void> {
+    const { topic, partition } = hand;
+    const take = this.#taker(placeOf(topic, partition), signal);
+    this.#options.progress.ends(topic, partition, hand.end);
+    let next = hand.from;
+    const taken = (to: number) => {
+      next = to;
+      hand.taken(next);
+      this.#options.progress.read(topic, partition, next);
+    };
+    for (const batch of hand.batches) {
+      if (batch.last < next) continue;
+      try {
+        if (!batch.skipped && !(await this.#batch(batch, hand, next, take, taken, signal))) return;
+      } catch (error) {
+        if (!(error instanceof UnreadableBatch)) throw error;
+        await this.#halt(hand, next, batch, error);
+        return;
+      }
+      // What compaction or a rolled back transaction has left out of its end.
+      taken(batch.last + 1);
+    }
+  }
+
+  /** False: the life ends; what was taken has been told. */
+  async #batch(
+    batch: RecordBatch,
+    { topic, partition }: InHand,
+    from: number,
+    take: Take,
+    taken: (next: number) => void,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    for await (const records of readRecords(batch, from, this.#host.maxEventBytes)) {
+      if (signal.aborted) return false;
+      const done = records.map((record) => {
+        if (record.value?.[0] === 0) this.#hint(topic, record);
+        return take(arrivalOf(topic, partition, record), `${topic}/${partition}@${record.offset}`);
+      });
+      try {
+        await Promise.all(done);
+      } catch (error) {
+        // What is on its way to the disk gets there; the place is that of the first that didn't.
+        const settled = await Promise.allSettled(done);
+        const failed = records[settled.findIndex(({ status }) => status === "rejected")];
+        if (failed !== undefined) taken(failed.offset);
+        if (signal.aborted) return false;
+        throw error;
+      }
+      const last = records.at(-1);
+      if (last !== undefined) taken(last.offset + 1);
+    }
+    return true;
+  }
+
+  #taker(place: string, signal: AbortSignal): Take {
+    let take = this.#takers.get(place);
+    if (take === undefined) {
+      take = createTaker(inTurn(this.#host), { oversize: this.#options.oversize, signal });
+      this.#takers.set(place, take);
+    }
+    return take;
+  }
+
+  async #halt(hand: InHand, at: number, batch: RecordBatch, error: UnreadableBatch): Promise<void> {
+    const place = placeOf(hand.topic, hand.partition);
+    hand.halt();
+    const message = `${place} stands still at offset ${at}: ${error.message}; ${REMEDY[error.reason]}`;
+    this.#halts.set(place, message);
+    this.#options.halted({ error: error.reason, message: [...this.#halts.values()].join("; ") });
+    if (this.#told.has(`${place}@${at}`)) return;
+    this.#told.add(`${place}@${at}`);
+    this.#host.log.error(
+      { err: error, topic: hand.topic, partition: hand.partition, offset: at },
+      "a partition stands still",
+    );
+    await this.tell(error.reason, place, message, batch.records.subarray(0, 1024));
+  }
+
+  /** Raises a `leat` event; where the journal takes none now, it is shown all the same. */
+  async tell(reason: string, address: string, detail: string, body: Uint8Array | null = null): Promise<void> {
+    const refusal = { source: this.#host.name, reason, address, detail, body: body && Uint8Array.from(body) };
+    try {
+      await this.#host.keepRefused(refusal);
+    } catch {
+      this.#host.refuse(refusal);
+    }
+  }
+
+  #hint(topic: string, { value }: KafkaRecord): void {
+    if (value === null || this.#hinted.has(topic) || schemaId(value) === null) return;
+    this.#hinted.add(topic);
+    this.#host.log.warn(
+      {
+        topic,
+        remedy:
+          "pass them on as they are; expressions see base64, and the schema's number as the header kafka-schema-id",
+      },
+      "records are written by a schema registry's serializer, which Leat doesn't decode",
+    );
+  }
+}
