@@ -124,7 +124,7 @@ export class StreamFill {
     const through = Math.min(page.through, end);
     if (missing !== null && page.from > missing.after) await this.#beginAt(page.from, oldest > 0);
     else if (joined !== null && page.from < oldest) await this.#index.lack(target.stream, page.from, oldest);
-    await this.#write(target, page, through);
+    await this.#write(target, page, after, through);
     if (joined !== null) this.#remember(joined, through, target);
     this.#tell(through, wanted);
     return through > after;
@@ -136,15 +136,9 @@ export class StreamFill {
     if (had) this.#log("stream index has a hole that the journal can't fill", { from });
   }
 
-  async #write(target: StreamTarget, page: Reread, through: Seq): Promise<void> {
-    const { stream } = target;
+  async #write(target: StreamTarget, page: Reread, after: Seq, through: Seq): Promise<void> {
     const entries = await this.#entries(target, page, through);
-    const missing = this.#index.places().get(stream)?.missing ?? null;
-    // Only as far as it is missing: elsewhere an entry without frames would take away what the seq has.
-    const seq = Math.min(through, missing?.through ?? 0);
-    const moves = missing !== null && seq > missing.after && !entries.some((entry) => entry.seq === seq);
-    if (moves) entries.push({ stream, seq, frames: [] });
-    if (entries.length > 0) await this.#index.write(entries);
+    await this.#index.fill(entries, { stream: target.stream, after, through });
   }
 
   /** Only once it is written: after a crash in between the page is written again, and replaces itself. */

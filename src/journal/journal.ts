@@ -292,11 +292,16 @@ export interface StreamIndex {
   bounds(stream: string): Promise<{ oldest: Seq; newest: Seq }>;
   /** Of all streams that have one; of none while the file can't be read (its disk is full at the start, say). */
   places(): ReadonlyMap<string, StreamPlace>;
-  /**
-   * From now on `missing` covers what lies after `after` and up to `through`; it shrinks as that is written, in seq
-   * order (an entry without frames says that there is nothing up to its seq).
-   */
+  /** From now on `missing` covers what lies after `after` and up to `through`, until that is filled. */
   lack(stream: string, after: Seq, through: Seq): Promise<void>;
+  /**
+   * Writes what is `missing` after `after` and up to `through`: the entries are all there is of it. Where by now more is
+   * missing before it, they are written, and stay missing with that.
+   */
+  fill(
+    entries: readonly { stream: string; seq: Seq; frames: readonly StreamFrame[] }[],
+    filled: { readonly stream: string; readonly after: Seq; readonly through: Seq },
+  ): Promise<void>;
   /** What the stream hasn't got up to `through` is `missing`, however far it goes: where the file can't be read now, nobody knows. */
   owe(stream: string, through: Seq): Promise<void>;
   /** Nothing at or below `from` is there any more, or will be. */

@@ -208,7 +208,7 @@ export function streamIndexConformance(engine: string, open: () => Promise<Opene
       assert.deepEqual(await index.bounds("kept"), { oldest: 1000, newest: 1000 });
     });
 
-    test("who reads waits before what is missing, and goes on as it is written again in seq order", async () => {
+    test("who reads waits before what is missing, and goes on as it is filled", async () => {
       const { index } = opened;
       await index.write([{ stream: "lack", seq: 10, frames: [frame("a", "x"), frame("b", "x")] }]);
       await index.lack("lack", 10, 20);
@@ -224,11 +224,15 @@ export function streamIndexConformance(engine: string, open: () => Promise<Opene
         assert.deepEqual(await index.read("lack", 15, wants, 10), { frames: [], through: 15 });
         assert.equal((await index.read("lack", 20, wants, 10)).frames[0]?.seq, 21);
       }
-      await index.write([{ stream: "lack", seq: 12, frames: [frame("a", "again")] }]);
+      await index.fill([{ stream: "lack", seq: 12, frames: [frame("a", "again")] }], {
+        stream: "lack",
+        after: 10,
+        through: 12,
+      });
       assert.deepEqual(await index.read("lack", 12, exact("a"), 10), { frames: [], through: 12 });
       const page = await index.read("lack", 10, exact("a"), 1);
       assert.deepEqual([page.frames.map(({ seq }) => seq), page.through], [[12], 12]);
-      await index.write([{ stream: "lack", seq: 20, frames: [] }]);
+      await index.fill([], { stream: "lack", after: 9, through: 20 });
       assert.deepEqual(await readAll(index, "lack", 9), ["10:a:x", "12:a:again", "21:a:new"]);
       assert.equal(index.places().get("lack")?.missing, null);
     });
@@ -249,9 +253,26 @@ export function streamIndexConformance(engine: string, open: () => Promise<Opene
         missing: { after: 30, through: 39 },
       });
       await write(39);
+      await index.fill([], { stream: "hole", after: 30, through: 39 });
       await index.retain("hole", 40_000);
       assert.deepEqual(await index.bounds("hole"), { oldest: 39, newest: 41 });
       assert.deepEqual(await readAll(index, "hole", 39), ["40:a:v", "41:a:v"]);
+    });
+
+    test("what is written within what is missing stays missing with what lies before it", async () => {
+      const { index } = opened;
+      await index.lack("within", 10, 20);
+      await index.write([{ stream: "within", seq: 15, frames: [frame("a", "live")] }]);
+      await index.fill([], { stream: "within", after: 15, through: 20 });
+      const missing = { after: 10, through: 20 };
+      assert.deepEqual(index.places().get("within"), { oldest: 10, newest: 20, missing });
+      assert.deepEqual(await index.read("within", 10, exact("a"), 10), { frames: [], through: 10 });
+      await index.fill([{ stream: "within", seq: 12, frames: [frame("a", "before")] }], {
+        stream: "within",
+        after: 10,
+        through: 20,
+      });
+      assert.deepEqual(await readAll(index, "within", 10), ["12:a:before", "15:a:live"]);
     });
 
     test("what is missing twice is missing once, and also before all that is there", async () => {

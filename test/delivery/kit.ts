@@ -130,6 +130,7 @@ export const noIndex: StreamIndex = {
   places: () => new Map(),
   lack: async () => {},
   owe: async () => {},
+  fill: async () => {},
   begin: async () => {},
   rename: async () => {},
   onLost: () => () => {},

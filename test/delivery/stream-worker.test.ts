@@ -38,6 +38,7 @@ class TestIndex implements StreamIndex {
   retain = noIndex.retain;
   lack = noIndex.lack;
   owe = noIndex.owe;
+  fill = noIndex.fill;
   begin = noIndex.begin;
   rename = noIndex.rename;
   onLost = noIndex.onLost;

@@ -93,10 +93,11 @@ for (const when of ["between two runs", "while it is open"]) {
     await index.write([{ stream: "s", seq: 4001, frames: [frame("a", "v")] }]);
     assert.deepEqual(await index.read("s", 100, exactA, 100), { frames: [], through: 100 });
     assert.equal((await index.read("s", 4000, exactA, 100)).frames.length, 1);
-    await index.write([
-      { stream: "s", seq: 101, frames: [frame("a", "again")] },
-      { stream: "s", seq: 4000, frames: [] },
-    ]);
+    await index.fill([{ stream: "s", seq: 101, frames: [frame("a", "again")] }], {
+      stream: "s",
+      after: 0,
+      through: 4000,
+    });
     const page = await index.read("s", 100, exactA, 100);
     assert.deepEqual([page.frames.map(({ seq }) => seq), page.through], [[101, 4001], 4001]);
     await index.close();

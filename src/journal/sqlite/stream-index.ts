@@ -168,6 +168,13 @@ export class SqliteStreamIndex implements StreamIndex {
     return this.#enqueue([{ stream, move: "lack", after, through }]);
   }
 
+  fill(
+    entries: readonly Frames[],
+    filled: { readonly stream: string; readonly after: Seq; readonly through: Seq },
+  ): Promise<void> {
+    return this.#enqueue([...entries, { ...filled, move: "fill" }]);
+  }
+
   owe(stream: string, through: Seq): Promise<void> {
     return this.#enqueue([{ stream, move: "owe", through }]);
   }
@@ -284,10 +291,11 @@ export class SqliteStreamIndex implements StreamIndex {
     this.#works();
   }
 
-  /** What each start says again. */
+  /** What each start says again; a page of the past in an index that has all else. */
   #isSo(entry: Entry): boolean {
     if (!("move" in entry)) return false;
     if (entry.move === "owe") return reaches(this.#places.get(entry.stream), entry.through);
+    if (entry.move === "fill") return (this.#places.get(entry.stream)?.missing ?? null) === null;
     return entry.move === "rename" && !this.#places.has(entry.stream);
   }
 

@@ -4,30 +4,35 @@ import type { StreamPlace } from "../journal.ts";
 
 /** What is written to a stream beside frames. */
 export type PlaceMove =
-  /** What lies after `after` and up to `through` isn't there now, and will be written, in seq order. */
+  /** What lies after `after` and up to `through` isn't there now, and will be filled. */
   | { readonly stream: string; readonly move: "lack"; readonly after: Seq; readonly through: Seq }
   /** As `lack`, of what there isn't up to `through`. */
   | { readonly stream: string; readonly move: "owe"; readonly through: Seq }
+  /** What was missing there has been written; nothing changes where more is missing before it. */
+  | { readonly stream: string; readonly move: "fill"; readonly after: Seq; readonly through: Seq }
   /** What lies at or below `from` will never be there (any more). */
   | { readonly stream: string; readonly move: "begin"; readonly from: Seq };
 
 /**
- * After the write of one event's frames. What is older than all that is there is history being filled for later readers
+ * After the write of one event's frames. What is missing stays missing: what lies before it may be, too. What is older than all that is there is history being filled for later readers
  * (`start: beginning`), from its oldest on; retention takes it again when its time is over.
  */
 export function written(place: StreamPlace | undefined, seq: Seq, frames: number): StreamPlace {
   const { oldest, newest, missing } = place ?? { oldest: seq - 1, newest: seq, missing: null };
-  const within = missing !== null && seq > missing.after && seq <= missing.through;
-  return {
-    oldest: frames > 0 ? Math.min(oldest, seq - 1) : oldest,
-    newest: Math.max(newest, seq),
-    missing: within ? span(seq, missing.through) : missing,
-  };
+  return { oldest: frames > 0 ? Math.min(oldest, seq - 1) : oldest, newest: Math.max(newest, seq), missing };
 }
 
 export function moved(place: StreamPlace | undefined, to: PlaceMove): StreamPlace {
-  if (to.move === "lack") return lacking(place, to.after, to.through);
-  return to.move === "owe" ? owing(place, to.through) : beginning(place, to.from);
+  switch (to.move) {
+    case "lack":
+      return lacking(place, to.after, to.through);
+    case "owe":
+      return owing(place, to.through);
+    case "fill":
+      return filled(place, to.after, to.through);
+    case "begin":
+      return beginning(place, to.from);
+  }
 }
 
 /** What a stream has can answer for all up to `through`. */
@@ -63,6 +68,12 @@ export function lacking(place: StreamPlace | undefined, after: Seq, through: Seq
 
 function owing(place: StreamPlace | undefined, through: Seq): StreamPlace {
   return place !== undefined && reaches(place, through) ? place : lacking(place, place?.newest ?? 0, through);
+}
+
+function filled(place: StreamPlace | undefined, after: Seq, through: Seq): StreamPlace {
+  const { oldest, newest, missing } = place ?? { oldest: after, newest: through, missing: null };
+  const whole = missing === null || after > missing.after || through <= missing.after;
+  return { oldest, newest, missing: whole ? missing : span(through, missing.through) };
 }
 
 function beginning(place: StreamPlace | undefined, from: Seq): StreamPlace {
