@@ -30,7 +30,7 @@ export async function startProxy(targetPort: number, { port = 0 } = {}): Promise
   const cut = () => {
     const clients = [...sockets];
     sockets.clear();
-    for (const socket of clients) socket.resetAndDestroy();
+    clients.forEach(reset);
     return Math.ceil(clients.length / 2);
   };
   const pipe = (from: Socket, to: Socket) => {
@@ -50,7 +50,7 @@ export async function startProxy(targetPort: number, { port = 0 } = {}): Promise
     });
     to.on("drain", () => held || from.resume());
     from.on("end", () => to.end());
-    from.on("error", () => to.resetAndDestroy());
+    from.on("error", () => reset(to));
     from.on("close", () => {
       sockets.delete(from);
       to.destroySoon();
@@ -87,4 +87,10 @@ export async function startProxy(targetPort: number, { port = 0 } = {}): Promise
       await once(server, "close");
     },
   };
+}
+
+/** One that is being shut down can't be reset: Node would then lose sight of it, and never close it. */
+function reset(socket: Socket): void {
+  if (socket.writableEnded) socket.destroy();
+  else socket.resetAndDestroy();
 }
