@@ -35,8 +35,8 @@ export async function startBridge(t: TestContext, family: Family): Promise<Bridg
   const place = await family.open();
   t.after(place.close);
   const daemon = await makeDaemon(`
-sources: { in: ${place.source} }
-sinks: { out: ${place.sink} }
+sources: { in: ${place.source("in")} }
+sinks: { out: ${place.sink("out")} }
 routes: { all: { from: in, to: { sink: out, retry: { initial: 100ms, max_wait: 1s } } } }
 `);
   t.after(daemon.close);

@@ -11,6 +11,10 @@ export interface Read {
   readonly leatId: string;
 }
 
+/** The topics, or queues: `out` has the outside reader. */
+export const NAMES = ["in", "out", "there", "back"] as const;
+export type Name = (typeof NAMES)[number];
+
 /**
  * A broker of its own with a place that Leat reads and one that it writes, an outside sender to the first and an outside
  * reader of the second. Leat comes through `proxy`, they don't.
@@ -18,12 +22,12 @@ export interface Read {
 export interface Place {
   readonly broker: Broker;
   readonly proxy: TcpProxy;
-  /** YAML (flow style) of Leat's source and sink. */
-  readonly source: string;
-  readonly sink: string;
+  /** YAML (flow style) of a source of Leat's that reads one of its topics or queues, and of a sink that writes one. */
+  source(from: Name, more?: string): string;
+  sink(to: Name): string;
   /** Sends `{"id": …}`. Resolves once the broker has confirmed it; a rejection says nothing about what became of it. */
-  send(id: string): Promise<void>;
-  /** Grows while it is open. */
+  send(id: string, to?: Name): Promise<void>;
+  /** What came into `out`; grows while it is open. */
   readonly read: readonly Read[];
   close(): Promise<void>;
 }

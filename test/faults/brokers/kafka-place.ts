@@ -5,7 +5,7 @@ import { Kafka, logLevel, type Producer } from "kafkajs";
 import { startKafka } from "../../brokers/kafka.ts";
 import { required } from "../../brokers/programs.ts";
 import { startProxy } from "../../brokers/proxy.ts";
-import { type Family, type Place, type Read, Renewed, within } from "./family.ts";
+import { type Family, NAMES, type Place, type Read, Renewed, within } from "./family.ts";
 
 const PARTITIONS = 4;
 
@@ -20,7 +20,7 @@ async function open(): Promise<Place> {
     new Kafka({ brokers: [broker.bootstrap], logLevel: logLevel.NOTHING, retry: { retries: 0 } });
   const admin = client().admin();
   await admin.createTopics({
-    topics: ["in", "out"].map((topic) => ({ topic, numPartitions: PARTITIONS })),
+    topics: NAMES.map((topic) => ({ topic, numPartitions: PARTITIONS })),
   });
   await admin.disconnect();
   const producer = new Renewed<Producer>(
@@ -51,12 +51,13 @@ async function open(): Promise<Place> {
   return {
     broker,
     proxy,
-    source: `{ type: kafka, brokers: "${brokers}", topics: [in], group: leat, start: earliest }`,
-    sink: `{ type: kafka, brokers: "${brokers}", topic: out }`,
-    send: (id) =>
+    source: (topic, more = "") =>
+      `{ type: kafka, brokers: "${brokers}", topics: [${topic}], group: leat-${topic}, start: earliest${more} }`,
+    sink: (topic) => `{ type: kafka, brokers: "${brokers}", topic: ${topic} }`,
+    send: (id, topic = "in") =>
       producer.with(async (made) => {
         const messages = [{ key: id, value: JSON.stringify({ id }) }];
-        await within(5_000, made.send({ topic: "in", acks: -1, messages }));
+        await within(5_000, made.send({ topic, acks: -1, messages }));
       }),
     read,
     async close() {

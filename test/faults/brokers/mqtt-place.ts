@@ -33,11 +33,11 @@ async function open(): Promise<Place> {
     broker,
     proxy,
     // What comes again after a cut has no id of its own in MQTT: the sender's makes it a known duplicate.
-    source: `{ type: mqtt, url: "${url}", topics: [in], id: body.id }`,
-    sink: `{ type: mqtt, url: "${url}", topic: out }`,
-    send: (id) =>
+    source: (topic, more = "") => `{ type: mqtt, url: "${url}", topics: [${topic}], id: body.id${more} }`,
+    sink: (topic) => `{ type: mqtt, url: "${url}", topic: ${topic} }`,
+    send: (id, topic = "in") =>
       sender.with(async (client) => {
-        await within(5_000, client.publishAsync("in", JSON.stringify({ id }), { qos: 1 }));
+        await within(5_000, client.publishAsync(topic, JSON.stringify({ id }), { qos: 1 }));
       }),
     read,
     async close() {

@@ -1,7 +1,7 @@
 import amqp, { type ChannelModel, type ConfirmChannel } from "amqplib";
 import { startProxy } from "../../brokers/proxy.ts";
 import { startRabbitmq } from "../../brokers/rabbitmq.ts";
-import { type Family, type Place, type Read, Renewed, within } from "./family.ts";
+import { type Family, NAMES, type Place, type Read, Renewed, within } from "./family.ts";
 
 export const rabbitmqFamily: Family = { name: "rabbitmq", open };
 
@@ -28,7 +28,7 @@ async function open(): Promise<Place> {
     ({ connection }) => within(1_000, connection.close()),
   );
   await sender.with(async ({ channel }) => {
-    for (const queue of ["in", "out"]) {
+    for (const queue of NAMES) {
       await channel.assertQueue(queue, { durable: true, arguments: { "x-queue-type": "quorum" } });
     }
   });
@@ -39,14 +39,14 @@ async function open(): Promise<Place> {
   return {
     broker,
     proxy,
-    source: `{ type: rabbitmq, url: "${url}", queue: in }`,
-    sink: `{ type: rabbitmq, url: "${url}", routing_key: out }`,
-    send: (id) =>
+    source: (queue, more = "") => `{ type: rabbitmq, url: "${url}", queue: ${queue}${more} }`,
+    sink: (queue) => `{ type: rabbitmq, url: "${url}", routing_key: ${queue} }`,
+    send: (id, queue = "in") =>
       sender.with(({ channel }) => {
         const confirmed = new Promise<void>((resolve, reject) => {
           const done = (error: unknown) => (error ? reject(error) : resolve());
           const options = { persistent: true, messageId: id, contentType: "application/json" };
-          channel.sendToQueue("in", Buffer.from(JSON.stringify({ id })), options, done);
+          channel.sendToQueue(queue, Buffer.from(JSON.stringify({ id })), options, done);
         });
         return within(5_000, confirmed);
       }),
