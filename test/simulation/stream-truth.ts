@@ -27,9 +27,10 @@ export class StreamTruth {
       known = { configurations: length, frames: this.#possible(seq) };
       this.#known.set(seq, known);
     }
-    // What a person let go nobody gets.
-    const purged = seq <= (this.#truth.subscription(this.stream)?.everLetGoThrough ?? 0);
-    return purged ? [...known.frames, []] : known.frames;
+    // What a person let go, or the backlog's bound, nobody gets.
+    const owed = this.#truth.subscription(this.stream);
+    const letGo = owed !== undefined && (seq <= owed.everLetGoThrough || owed.expired.has(seq));
+    return letGo ? [...known.frames, []] : known.frames;
   }
 
   /** The stream hands an event's frames to its readers. */

@@ -62,6 +62,19 @@ describe("resuming", () => {
     });
   });
 
+  test("a reader that is cut off before it hears of a gap comes back with the position it had", async () => {
+    await withStream({}, async (stream) => {
+      await fill(stream, 100, 110);
+      const response = await fetch(`${stream.url}?channel=a`, { headers: { "last-event-id": "50" } });
+      let heard = "";
+      for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) {
+        heard += chunk;
+        if (heard.includes("id: 109\n")) break;
+      }
+      assert.match(heard.slice(0, heard.indexOf("id: ")), /event: gap/);
+    });
+  });
+
   test("one above what was committed (a backup was put back) gets a gap, then all there is; a poll too", async () => {
     await withStream({}, async (stream) => {
       await fill(stream, 100, 110);

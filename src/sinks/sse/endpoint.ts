@@ -227,7 +227,8 @@ export class SseEndpoint implements HttpEndpoint {
     });
     this.#connections.set(response, { reader, outlet });
     this.#wheel.add(reader);
-    outlet.send(encodeHello(position, this.#retryMs()));
+    // Cut off between the two, a reader must not come back with a position behind a gap that it never heard of.
+    outlet.send(encodeHello(gap === null ? position : 0, this.#retryMs()));
     if (gap) outlet.send(encodeGap(gap, position));
     reader.start();
   }
