@@ -47,6 +47,8 @@ export class Consumption {
   readonly over: Promise<End>;
   readonly #end: (end: End) => void;
   readonly #channel: Channel;
+  /** Resolves once the channel has ended. */
+  readonly #gone: Promise<void>;
   readonly #config: RabbitmqSourceConfig;
   readonly #host: SourceHost;
   readonly #doing: Doing;
@@ -79,7 +81,7 @@ export class Consumption {
       this.#ended = true;
       resolve(end);
     };
-    void channelOver(channel, this.#doing).then((error) => {
+    this.#gone = channelOver(channel, this.#doing).then((error) => {
       this.#open = false;
       this.#drained?.();
       this.#end({ why: "failed", error });
@@ -122,7 +124,10 @@ export class Consumption {
     cancel();
   }
 
-  /** To be called when it is over, whyever: closes the channel, and what waits for the journal waits no longer. */
+  /**
+   * To be called when it is over, whyever: closes the channel, and what waits for the journal waits no longer. The channel
+   * before its connection, whose goodbye would overtake the acknowledgements. Never rejects.
+   */
   async close(): Promise<void> {
     this.#ended = true;
     this.#taking.abort();
@@ -130,8 +135,8 @@ export class Consumption {
     this.#open = false;
     const { promise, resolve } = Promise.withResolvers<void>();
     const cancel = this.#host.clock.after(CLOSE_MS, resolve);
-    this.#channel.close().then(resolve, () => resolve());
-    await Promise.race([promise, this.over]);
+    this.#channel.close().catch(() => {});
+    await Promise.race([promise, this.#gone]);
     cancel();
   }
 

@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import type { TestContext } from "node:test";
 import { type ChannelModel, type ConfirmChannel, connect } from "amqplib";
 import type { Message, PushedSink, Report, Source, Standing } from "../../../src/component.ts";
-import { systemClock } from "../../../src/ports.ts";
+import { type Clock, systemClock } from "../../../src/ports.ts";
 import { rabbitmqSink } from "../../../src/sinks/rabbitmq/sink.ts";
 import { rabbitmqSource } from "../../../src/sources/rabbitmq/source.ts";
 import { silent } from "../../delivery/kit.ts";
@@ -44,7 +44,12 @@ export async function ownQueue(
 
 /** A host whose clock is the system's, since brokers keep no other. */
 export class BrokerHost extends TestHost {
-  override readonly clock = systemClock;
+  /** Milliseconds that the monotonic clock is ahead. */
+  ahead = 0;
+  override readonly clock: Clock = {
+    ...systemClock,
+    monotonic: () => systemClock.monotonic() + this.ahead,
+  };
 
   get bodies(): string[] {
     return this.appended.map(({ body }) => Buffer.from(body).toString());
