@@ -10,6 +10,7 @@
  */
 import type { Standing } from "../component.ts";
 import type { Chance, Clock, Logger } from "../ports.ts";
+import { pause } from "./wait.ts";
 
 export interface BrokerErrorOptions {
   /** Only a person can mend it: try at a calm pace. */
@@ -95,7 +96,7 @@ export function supervise(tools: SuperviseTools, live: Live): Supervised {
       waitedMs = waitAfter(failures, why.calm, chance.random());
       failures++;
       log.debug({ error: why.error, ms: Math.round(waitedMs) }, "will try to connect again");
-      await wait(clock, waitedMs, stopping.signal);
+      await pause(clock, waitedMs, stopping.signal);
     }
   }
 
@@ -113,16 +114,4 @@ export function waitAfter(failures: number, calm: boolean, random: number): numb
   const { firstMs, mostMs } = calm ? CALM : SOON;
   const most = Math.min(mostMs, firstMs * 2 ** Math.min(failures, 30));
   return most * (0.5 + random / 2);
-}
-
-function wait(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      cancel();
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const cancel = clock.after(ms, done);
-    signal.addEventListener("abort", done);
-  });
 }

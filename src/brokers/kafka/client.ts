@@ -11,7 +11,7 @@ export interface Client {
   readonly kafka: Kafka;
   /** For people: the brokers it began with. */
   readonly where: string;
-  /** Cuts every connection it has, so that whatever still waits for an answer gets an error. */
+  /** Cuts every connection it has and makes no more, so that whatever still waits for an answer gets an error. */
   destroy(): void;
 }
 
@@ -32,13 +32,19 @@ export interface ClientOptions {
   readonly retries?: number;
   /** Told of each line that the library logs. */
   readonly logged?: (entry: LogEntry) => void;
+  /** Told when its last connection is gone, of which kafkajs says nothing before it is used again. */
+  readonly alone?: () => void;
 }
 
-export function openClient(connection: KafkaConnection, { log, retries, logged }: ClientOptions): Client {
+export function openClient(
+  connection: KafkaConnection,
+  { log, retries, logged, alone }: ClientOptions,
+): Client {
   mendKafkajs();
   const { client_id: clientId, sasl, tls } = connection;
   const brokers = bootstrapList(connection);
   const sockets = new Set<Socket>();
+  let destroyed = false;
   const config: KafkaConfig = {
     brokers,
     clientId,
@@ -54,13 +60,17 @@ export function openClient(connection: KafkaConnection, { log, retries, logged }
     },
     // Its own keeps no hold on the socket, and a client that waits for a silent broker could then not be ended.
     socketFactory: ({ host, port, ssl, onConnect }) => {
+      if (destroyed) throw new Error("the client has ended");
       const name = isIP(host) === 0 ? { servername: host } : {};
       const socket = ssl
         ? connectTls({ host, port, ...name, ...ssl }, onConnect)
         : connectTcp({ host, port, noDelay: true }, onConnect);
       socket.setKeepAlive(true, KEEP_ALIVE_MS);
       sockets.add(socket);
-      socket.once("close", () => sockets.delete(socket));
+      socket.once("close", () => {
+        sockets.delete(socket);
+        if (sockets.size === 0 && !destroyed) alone?.();
+      });
       return socket;
     },
   };
@@ -74,6 +84,7 @@ export function openClient(connection: KafkaConnection, { log, retries, logged }
     kafka: new Kafka(config),
     where: brokers.join(","),
     destroy() {
+      destroyed = true;
       // With an error: kafkajs hears nothing of a socket that just closes.
       for (const socket of sockets) socket.destroy(new Error("ended by us"));
     },

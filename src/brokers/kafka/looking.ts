@@ -13,12 +13,16 @@ export interface Looking {
   ends(topic: string): Promise<ReadonlyMap<number, number>>;
 }
 
-/** @throws BrokerError, at once: nothing is tried twice. */
+/**
+ * @param what for people: what is asked for, if it isn't the brokers themselves.
+ * @throws BrokerError, at once: nothing is tried twice.
+ */
 export async function look<T>(
   connection: KafkaConnection,
   log: Logger,
   signal: AbortSignal,
   ask: (looking: Looking) => Promise<T>,
+  what?: string,
 ): Promise<T> {
   const client: Client = openClient(connection, { log, retries: 0 });
   const cut = () => client.destroy();
@@ -35,7 +39,7 @@ export async function look<T>(
       },
     });
   } catch (error) {
-    throw asBrokerError(error, client.where);
+    throw asBrokerError(error, what ?? client.where);
   } finally {
     signal.removeEventListener("abort", cut);
     client.destroy();

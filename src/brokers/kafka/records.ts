@@ -9,7 +9,7 @@ export interface KafkaRecord {
   readonly key: Buffer | null;
   /** Null: a tombstone. Cut off one byte behind `mostBytes` where it is longer. Views on memory that is shared. */
   readonly value: Buffer | null;
-  /** Names are the bytes of their UTF-8, one a character: Kafka's may hold anything. A null value is an empty one. */
+  /** In order, repeats and all. A null value is an empty one. */
   readonly headers: readonly (readonly [name: string, value: Buffer])[];
 }
 
@@ -118,7 +118,7 @@ function readRecord(cursor: Cursor, batch: RecordBatch, mostBytes: number): Kafk
   const count = cursor.over ? 0 : cursor.varint();
   for (let n = 0; n < count && !cursor.over; n++) {
     const name = cursor.bytes() ?? EMPTY;
-    headers.push([name.toString("latin1"), cursor.bytes() ?? EMPTY]);
+    headers.push([name.toString(), cursor.bytes() ?? EMPTY]);
   }
   return {
     offset,

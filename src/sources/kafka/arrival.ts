@@ -2,8 +2,8 @@
 
 import type { KafkaRecord } from "../../brokers/kafka/records.ts";
 import type { Arrival } from "../../component.ts";
-import { NO_HEADERS, type PackedHeaders, packHeaders } from "../../event.ts";
-import { hopsOf } from "../attributes.ts";
+import { NO_HEADERS, type PackedHeaders } from "../../event.ts";
+import { hopsOf, packBrokerHeaders } from "../attributes.ts";
 
 /** The record had no value: the key is deleted, as log compaction has it. The event's body is empty. */
 export const TOMBSTONE = "kafka-tombstone";
@@ -52,7 +52,7 @@ function packed({ value, headers, key }: KafkaRecord, keyText: string | null): P
   if (value === null) all.push([TOMBSTONE, "true"]);
   if (schema !== null) all.push([SCHEMA_ID, String(schema)]);
   if (raw) all.push([RAW_KEY, key]);
-  return packHeaders(all);
+  return packBrokerHeaders(all);
 }
 
 /** Confluent's wire format: a zero byte, the schema's number in four bytes, then Avro, Protobuf or JSON. */

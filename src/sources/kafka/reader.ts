@@ -11,6 +11,7 @@ import { GroupMember } from "../../brokers/kafka/group.ts";
 import { type Looking, look } from "../../brokers/kafka/looking.ts";
 import type { GroupListener } from "../../brokers/kafka/port.ts";
 import { type BrokerError, type Supervised, supervise } from "../../brokers/supervise.ts";
+import { pause, unlessAborted } from "../../brokers/wait.ts";
 import type { HasLag, Source, SourceHost } from "../../component.ts";
 import { systemChance } from "../../ports.ts";
 import { PartitionIntake } from "./intake.ts";
@@ -98,7 +99,7 @@ export class KafkaReader implements Source, HasLag {
     if (topics.length === 0) {
       up();
       this.#host.log.warn({ topics: this.#config.topics }, "there is no such topic yet");
-      await aborted(signal);
+      await unlessAborted(new Promise<never>(() => {}), signal);
       return;
     }
     const { clock, log } = this.#host;
@@ -122,7 +123,7 @@ export class KafkaReader implements Source, HasLag {
   async #watch(found: Found, other: AbortController, signal: AbortSignal): Promise<void> {
     const over = AbortSignal.any([signal, other.signal]);
     while (!over.aborted) {
-      await pause(this.#host, this.#config.discover, over);
+      await pause(this.#host.clock, this.#config.discover, over);
       if (over.aborted) return;
       try {
         const now = await this.#look(over, async (looking) => {
@@ -182,21 +183,4 @@ export class KafkaReader implements Source, HasLag {
     if (problem === null) this.#host.stands({ state: "connected" });
     else this.#host.stands({ state: "waiting", error: problem.error, message: problem.message });
   }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
-}
-
-function pause({ clock }: SourceHost, ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      cancel();
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const cancel = clock.after(ms, done);
-    signal.addEventListener("abort", done);
-  });
 }

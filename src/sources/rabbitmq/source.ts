@@ -7,8 +7,8 @@
 import { type Client, openClient } from "../../brokers/rabbitmq/client.ts";
 import { rabbitmqConnection } from "../../brokers/rabbitmq/connection.ts";
 import { connectionFailure } from "../../brokers/rabbitmq/failure.ts";
-import { pause, unlessAborted } from "../../brokers/rabbitmq/wait.ts";
 import { BrokerError, type Supervised, supervise } from "../../brokers/supervise.ts";
+import { pause, unlessAborted } from "../../brokers/wait.ts";
 import type { HasLag, Source, SourceHost, SourceType } from "../../component.ts";
 import { systemChance } from "../../ports.ts";
 import { type RabbitmqSourceConfig, rabbitmqSourceSchema } from "./config.ts";

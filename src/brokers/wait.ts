@@ -1,5 +1,5 @@
 /** Waits that an AbortSignal ends. */
-import type { Clock } from "../../ports.ts";
+import type { Clock } from "../ports.ts";
 
 /** Resolves after `ms`, or once the signal aborts. */
 export function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
