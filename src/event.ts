@@ -102,13 +102,33 @@ export function countHeaders(packed: PackedHeaders): number {
 
 /** The last value of a header by its lower-case name, as latin1 text; undefined where there is none. */
 export function headerValue(packed: PackedHeaders, lowerCaseName: string): string | undefined {
-  let found: string | undefined;
-  for (const [name, value] of unpackHeaders(packed)) {
-    if (name.toLowerCase() === lowerCaseName) {
-      found = Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("latin1");
+  let from = -1;
+  let to = -1;
+  // By hand: unpacked, the headers would be a dozen objects, and each delivery asks for one or two of them.
+  for (let at = 0; at < packed.byteLength; ) {
+    const nameEnd = at + 2 + ((packed[at]! << 8) | packed[at + 1]!);
+    const valueAt = nameEnd + 4;
+    const length =
+      packed[nameEnd]! * 2 ** 24 +
+      ((packed[nameEnd + 1]! << 16) | (packed[nameEnd + 2]! << 8) | packed[nameEnd + 3]!);
+    if (isNamed(packed, at + 2, nameEnd, lowerCaseName)) {
+      from = valueAt;
+      to = valueAt + length;
     }
+    at = valueAt + length;
   }
-  return found;
+  if (from === -1) return undefined;
+  return Buffer.from(packed.buffer, packed.byteOffset + from, to - from).toString("latin1");
+}
+
+function isNamed(packed: PackedHeaders, from: number, to: number, lowerCaseName: string): boolean {
+  if (to - from !== lowerCaseName.length) return false;
+  for (let at = from; at < to; at++) {
+    const code = packed[at]!;
+    const lower = code >= 0x41 && code <= 0x5a ? code + 0x20 : code;
+    if (lower !== lowerCaseName.charCodeAt(at - from)) return false;
+  }
+  return true;
 }
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });

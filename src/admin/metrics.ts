@@ -3,10 +3,12 @@
  * (`scrape.ts`). Labels are only source, route, sink, outcome and reason: their values come from the configuration and
  * from the code, so nobody outside can make a million series.
  */
-import { Registry } from "prom-client";
+import { type Counter, Registry } from "prom-client";
 import type { DaemonFace } from "../daemon/face.ts";
+import { Durations } from "./durations.ts";
 import { metricMakers } from "./metric-makers.ts";
 import { createScrape } from "./scrape.ts";
+import { Tally } from "./tally.ts";
 
 /** What delivery tells as it happens; see `DeliveryObserver`. */
 export interface DeliveryMetrics {
@@ -31,7 +33,7 @@ export interface Metrics {
 export function createMetrics(): Metrics {
   const registry = new Registry();
   const makers = metricMakers(registry);
-  const { counter, gauge, durations } = makers;
+  const { counter, gauge } = makers;
   const received = counter(
     "received_total",
     "Events that came in, by source and what became of them.",
@@ -51,9 +53,9 @@ export function createMetrics(): Metrics {
     "sink",
     "outcome",
   );
-  const attemptSeconds = durations("attempt_seconds", "How long one attempt took.", "sink");
-  const deliverySeconds = durations(
-    "delivery_seconds",
+  const attemptSeconds = new Durations("leat_attempt_seconds", "How long one attempt took.", "sink");
+  const deliverySeconds = new Durations(
+    "leat_delivery_seconds",
     "From an event's acceptance to its delivery.",
     "route",
     "sink",
@@ -83,25 +85,31 @@ export function createMetrics(): Metrics {
   const scrape = createScrape(makers);
 
   // Hashing labels costs more than counting, and every event comes by here several times: label sets are kept.
-  const receivedBy = kept((source, outcome) => received.labels(source, outcome));
-  const attemptsBy = kept((route, sink, outcome) => attempts.labels(route, sink, outcome));
+  const tallies: Tally[] = [];
+  const tally = (counter: Counter.Internal) => {
+    const made = new Tally(counter);
+    tallies.push(made);
+    return made;
+  };
+  const receivedBy = kept((source, outcome) => tally(received.labels(source, outcome)));
+  const attemptsBy = kept((route, sink, outcome) => tally(attempts.labels(route, sink, outcome)));
   const attemptSecondsBy = kept((sink) => attemptSeconds.labels(sink));
   const deliverySecondsBy = kept((route, sink) => deliverySeconds.labels(route, sink));
-  const filteredBy = kept((route, sink, reason) => filtered.labels(route, sink, reason));
+  const filteredBy = kept((route, sink, reason) => tally(filtered.labels(route, sink, reason)));
   /** Two scrapes at once share one answer, or one would read what the other is just setting. */
   let running: Promise<string> | null = null;
 
   return {
     contentType: registry.contentType,
-    received: (source, outcome) => receivedBy(source, outcome).inc(),
+    received: (source, outcome) => receivedBy(source, outcome).add(),
     refused: (source, reason) => refused.inc({ source, reason }),
     delivery: {
       attempt(route, sink, outcome, seconds) {
-        attemptsBy(route, sink, outcome).inc();
+        attemptsBy(route, sink, outcome).add();
         attemptSecondsBy(sink).observe(seconds);
       },
       delivered: (route, sink, seconds) => deliverySecondsBy(route, sink).observe(seconds),
-      filtered: (route, sink, reason) => filteredBy(route, sink, reason).inc(),
+      filtered: (route, sink, reason) => filteredBy(route, sink, reason).add(),
       undeliverable: (route, sink, reason) => undeliverable.inc({ route, sink, reason }),
     },
     reloaded(ok) {
@@ -112,7 +120,8 @@ export function createMetrics(): Metrics {
       running ??= (async () => {
         try {
           const commits = scrape.read(daemon, await daemon.connections());
-          return (await registry.metrics()) + commits;
+          for (const each of tallies) each.tell();
+          return [await registry.metrics(), commits, attemptSeconds.text(), deliverySeconds.text()].join("");
         } finally {
           running = null;
         }
@@ -123,16 +132,16 @@ export function createMetrics(): Metrics {
   };
 }
 
-/** Makes what belongs to some words once, and finds it again. A newline is in no name. */
+/** Makes what belongs to some words once, and finds it again: mostly it is the one before. A newline is in no name. */
 function kept<T>(make: (...words: string[]) => T): (...words: string[]) => T {
   const found = new Map<string, T>();
+  let before: { readonly words: readonly string[]; readonly one: T } | null = null;
   return (...words) => {
+    if (before?.words.every((word, at) => word === words[at])) return before.one;
     const name = words.join("\n");
-    let one = found.get(name);
-    if (one === undefined) {
-      one = make(...words);
-      found.set(name, one);
-    }
+    const one = found.get(name) ?? make(...words);
+    found.set(name, one);
+    before = { words, one };
     return one;
   };
 }

@@ -1,14 +1,32 @@
 /** What is under way, and waiting for some of it to end. */
-export class Flights<T> {
-  readonly #flights = new Set<T>();
+
+/** What can be under way: it knows its place among the others. */
+export interface Flight {
+  /** Where it is among them; -1: not there. */
+  place: number;
+}
+
+/**
+ * A list whose members know their places, not a set: a set that is always filled and emptied is rehashed all the time, and
+ * each table it leaves behind keeps what it held alive until the next full collection.
+ */
+export class Flights<T extends Flight> {
+  readonly #flights: T[] = [];
   readonly #waiting = new Set<() => void>();
 
   add(flight: T): void {
-    this.#flights.add(flight);
+    flight.place = this.#flights.length;
+    this.#flights.push(flight);
   }
 
   landed(flight: T): void {
-    this.#flights.delete(flight);
+    if (flight.place === -1) return;
+    const last = this.#flights.pop();
+    if (last !== undefined && last !== flight) {
+      last.place = flight.place;
+      this.#flights[flight.place] = last;
+    }
+    flight.place = -1;
     for (const look of this.#waiting) look();
   }
 
@@ -16,7 +34,7 @@ export class Flights<T> {
   none(counts: (flight: T) => boolean): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const look = () => {
-      for (const flight of this.#flights) if (counts(flight)) return;
+      if (this.#flights.some(counts)) return;
       this.#waiting.delete(look);
       resolve();
     };
@@ -25,7 +43,8 @@ export class Flights<T> {
     return promise;
   }
 
+  /** Those of now: any of them may land on the way. */
   [Symbol.iterator](): Iterator<T> {
-    return this.#flights.values();
+    return [...this.#flights].values();
   }
 }

@@ -22,6 +22,7 @@ interface Flight {
   readonly lease: Lease;
   readonly target: StreamTarget;
   rendered: Rendered | null;
+  place: number;
 }
 
 /** Leased at a time at most; halved while a batch keeps the event loop for longer than the stretch. */
@@ -119,7 +120,7 @@ export class StreamWorker {
     this.#aborted = true;
     this.#queue.length = 0;
     this.#gathered = [];
-    for (const flight of [...this.#flights]) {
+    for (const flight of this.#flights) {
       this.subscription.release(flight.lease);
       this.#flights.landed(flight);
     }
@@ -132,7 +133,7 @@ export class StreamWorker {
     const begun = this.#tools.clock.monotonic();
     const leases = this.subscription.lease(this.#batch);
     for (const lease of leases) {
-      const flight: Flight = { lease, target: this.#target, rendered: null };
+      const flight: Flight = { lease, target: this.#target, rendered: null, place: -1 };
       this.#flights.add(flight);
       this.#queue.push(flight);
       this.#render(flight);

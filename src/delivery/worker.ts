@@ -40,6 +40,7 @@ interface Flight {
   readonly gate: Gate;
   readonly probe: boolean;
   attempt: Attempt | null;
+  place: number;
   /** Settled or handed back; what `prepare` yields later comes too late. */
   ended: boolean;
 }
@@ -109,6 +110,7 @@ export class Worker implements Entrant {
       gate: this.#gate,
       probe: this.#gate.enter(),
       attempt: null,
+      place: -1,
       ended: false,
     };
     this.#flights.add(flight);

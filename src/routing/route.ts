@@ -47,6 +47,8 @@ class RouteToTarget implements CompiledTarget {
   readonly #transform: ((scope: object) => Awaitable<Json | undefined>) | null;
   readonly #transformSource: string;
   readonly #templates: readonly (readonly [field: string, template: Template])[];
+  /** The fields where no template puts anything in; null where one does. */
+  readonly #fixed: Fields | null;
   readonly #decodeOf: (source: string) => Decode;
   readonly #watch: TargetWatch;
   #absent = 0;
@@ -65,6 +67,8 @@ class RouteToTarget implements CompiledTarget {
     this.#templates = Object.entries(target.templates).map(
       ([field, text]) => [field, compileTemplate(text, field)] as const,
     );
+    const constant = this.#templates.every(([, { dynamic }]) => !dynamic);
+    this.#fixed = constant ? { ...target.templates } : null;
     this.#decodeOf = decodeOf;
     this.#watch = watch;
   }
@@ -73,9 +77,19 @@ class RouteToTarget implements CompiledTarget {
     // No look at `from`: whose an event is the ledger knows, by the routes of when it came. What it owes under a source's
     // former name is delivered, and so is what a person replays.
     if (event.type === REPLAY_TYPE && event.source === LEAT_SOURCE) return FILTERED.match;
+    if (this.#matches === null && this.#where === null && this.#passes) return this.#unchanged(event);
     const view = this.#view(event, cause);
     if (this.#matches !== null && !this.#matches(view)) return FILTERED.match;
     return mend(() => this.#select(event, view), dead);
+  }
+
+  /** What it sends is the event as it is. */
+  get #passes(): boolean {
+    return this.#transform === null && this.#fixed !== null;
+  }
+
+  #unchanged(event: Event, fields: Fields = this.#fixed ?? {}): Prepared {
+    return { result: "message", body: event.body, contentType: contentTypeOf(event), fields };
   }
 
   #view(event: Event, cause: Event | null): EventView {
@@ -111,6 +125,7 @@ class RouteToTarget implements CompiledTarget {
   }
 
   #make(event: Event, view: EventView): Awaitable<Prepared> {
+    if (this.#passes) return this.#unchanged(event);
     const makes: (() => Awaitable<Json | undefined>)[] = [
       () => this.#fields(view),
       () => this.#transform?.(view),
@@ -119,9 +134,7 @@ class RouteToTarget implements CompiledTarget {
   }
 
   #message(event: Event, fields: Fields, made: Json | undefined): Prepared {
-    if (this.#transform === null) {
-      return { result: "message", body: event.body, contentType: contentTypeOf(event), fields };
-    }
+    if (this.#transform === null) return this.#unchanged(event, fields);
     if (made === undefined) {
       throw new RenderError("nothing", this.#transformSource, "transform", "the transform yields nothing");
     }
@@ -130,6 +143,7 @@ class RouteToTarget implements CompiledTarget {
   }
 
   #fields(view: EventView): Awaitable<Fields> {
+    if (this.#fixed !== null) return this.#fixed;
     const makes = this.#templates.map(
       ([field, template]) =>
         () =>

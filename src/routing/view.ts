@@ -57,24 +57,37 @@ export interface ViewOrigin {
   readonly cause: EventView | undefined;
 }
 
-const origins = new WeakMap<object, ViewOrigin>();
-const views = new WeakMap<object, EventView>();
+/**
+ * What belongs to an event or a view hangs on it. A WeakMap with an entry for each event would be rehashed all the time, and
+ * each table that it leaves behind keeps its events alive until the next full collection.
+ */
+const VIEW = Symbol("view");
+const ORIGIN = Symbol("origin");
+
+interface Viewed {
+  [VIEW]?: EventView;
+}
+
+interface Made {
+  [ORIGIN]?: ViewOrigin;
+}
 
 /** The view's origin; undefined for any other object. */
 export function viewOrigin(scope: object): ViewOrigin | undefined {
-  return origins.get(scope);
+  return (scope as Made)[ORIGIN];
 }
 
 /** The view of an event. The same event gives the same view as long as `decode` and `cause` are the same. */
 export function eventView(event: NewEvent | Event, decode: Decode, cause?: EventView): EventView {
-  const known = views.get(event);
+  const known = (event as Viewed)[VIEW];
   if (known !== undefined) {
-    const origin = origins.get(known);
+    const origin = viewOrigin(known);
     if (origin?.decode === decode && origin.cause === cause) return known;
   }
   const view = makeView(event, decode, cause);
-  views.set(event, view);
-  origins.set(view, { event, decode, cause });
+  // Not enumerable: who copies an event copies neither.
+  Object.defineProperty(event, VIEW, { value: view, writable: true, configurable: true });
+  Object.defineProperty(view, ORIGIN, { value: { event, decode, cause } satisfies ViewOrigin });
   return view;
 }
 

@@ -87,7 +87,8 @@ export class Committer implements DeltaSink {
   #retries = 0;
   #number = 0;
   #scheduled = false;
-  readonly #dirty = new Set<DeltaSource>();
+  /** Some may be in it twice. Not a set: it is emptied with each commit, and leaves a table behind each time. */
+  #dirty: DeltaSource[] = [];
   #sinks = new Map<string, SinkState>();
   readonly #questions: WriterQuestions;
   readonly #overdue: Overdue;
@@ -144,7 +145,7 @@ export class Committer implements DeltaSink {
   }
 
   dirty(source: DeltaSource): void {
-    this.#dirty.add(source);
+    this.#dirty.push(source);
     this.#schedule();
   }
 
@@ -166,7 +167,7 @@ export class Committer implements DeltaSink {
     if (this.lost !== null) return Promise.reject(this.lost);
     if (this.#stalled) return Promise.reject(fullError("disk_full"));
     // What was settled before it is committed before it.
-    if (this.#dirty.size > 0) this.#send(this.#nextBatch());
+    if (this.#dirty.length > 0) this.#send(this.#nextBatch());
     return this.#questions.command(command, apply);
   }
 
@@ -228,7 +229,7 @@ export class Committer implements DeltaSink {
       for (const { source, taken } of batch.settling) source.lost(taken, error);
     }
     for (const source of this.#dirty) source.lost(null, error);
-    this.#dirty.clear();
+    this.#dirty = [];
     this.#questions.lose(error);
     this.#settled();
     this.#options.changed();
@@ -259,7 +260,7 @@ export class Committer implements DeltaSink {
     return (
       this.#queue.length > 0 ||
       this.#open.packer.count > 0 ||
-      this.#dirty.size > 0 ||
+      this.#dirty.length > 0 ||
       this.#sinks.size > 0 ||
       this.#options.refusals.waiting
     );
@@ -281,7 +282,7 @@ export class Committer implements DeltaSink {
       batch.settling.push({ source, taken });
       for (const event of taken.raises) batch.packer.add(event, 0, RAISED_DEDUPE_MS);
     }
-    this.#dirty.clear();
+    this.#dirty = [];
     batch.packer.close();
     const group: Group = {
       number: ++this.#number,
@@ -392,7 +393,7 @@ export class Committer implements DeltaSink {
     for (const { batch, group } of this.#failed.toReversed()) {
       for (const { source, taken } of batch.settling.toReversed()) {
         source.restoreDelta(taken);
-        this.#dirty.add(source);
+        this.#dirty.push(source);
       }
       for (const { sink, state } of group.sinks) if (!this.#sinks.has(sink)) this.#sinks.set(sink, state);
       refusals.restore(group.refusals);

@@ -45,6 +45,8 @@ export class Delivery {
   /** Since when nothing but its receiver holds it back; wall clock, ms. The backlog's age runs from here. */
   freeSince = 0;
   lease: DeliveryLease | null = null;
+  /** Among those that the cursor has not passed (`Unsettled`). */
+  place = -1;
   /** Purged while it was in flight: it is not tried again. */
   letGo = false;
 

@@ -9,9 +9,10 @@
 import type { Seq } from "../../event.ts";
 import { type Delivery, type RowKey, rowKey } from "./delivery.ts";
 import type { DeltaBuilder } from "./delta-builder.ts";
+import { Window } from "./window.ts";
 
 export class Unsettled {
-  readonly #open = new Map<Seq, Delivery>();
+  readonly #open = new Window<Delivery>();
   readonly #rows = new Map<RowKey, Delivery>();
   /** The highest seq that was settled, or given a row. */
   #settledTo: Seq = 0;
@@ -26,7 +27,7 @@ export class Unsettled {
 
   /** An event that was read; in seq order. */
   add(delivery: Delivery): void {
-    this.#open.set(delivery.seq, delivery);
+    this.#open.push(delivery);
   }
 
   /** It has a row on disk already. */
@@ -38,7 +39,7 @@ export class Unsettled {
   /** It gets a row: the cursor may pass it, and has to, lest it be read as new after a restart. */
   giveRow(delivery: Delivery): void {
     if (delivery.row) return;
-    this.#open.delete(delivery.seq);
+    this.#open.delete(delivery);
     this.load(delivery);
     this.settledUpTo(delivery.seq);
   }
@@ -50,7 +51,7 @@ export class Unsettled {
       gathering.remove(delivery.seq, delivery.replay);
       this.#rows.delete(rowKey(delivery.seq, delivery.replay));
     } else {
-      this.#open.delete(delivery.seq);
+      this.#open.delete(delivery);
       this.settledUpTo(delivery.seq);
     }
   }
@@ -61,7 +62,7 @@ export class Unsettled {
 
   /** The cursor of a delta: gives rows to what it passes. `next` is the next seq to be read. */
   advance(gathering: DeltaBuilder, next: Seq): Seq {
-    for (const delivery of this.#open.values()) {
+    for (const delivery of this.#open) {
       if (delivery.seq > this.#settledTo) break;
       const { seq, replay, key, attempts, firstAttemptAt } = delivery;
       const state = delivery.state === "parked" ? "parked" : "leased";
@@ -75,14 +76,12 @@ export class Unsettled {
 
   /** Where the cursor may stand without giving any rows. */
   cursor(next: Seq): Seq {
-    const first = this.#open.keys().next();
-    return (first.done === true ? next : first.value) - 1;
+    return (this.#open.first?.seq ?? next) - 1;
   }
 
   /** The lowest seq, replays apart; infinite when there is none. */
   oldest(): Seq {
-    const first = this.#open.keys().next();
-    let oldest = first.done === true ? Number.POSITIVE_INFINITY : first.value;
+    let oldest = this.#open.first?.seq ?? Number.POSITIVE_INFINITY;
     for (const { seq, replay } of this.#rows.values()) if (replay === 0 && seq < oldest) oldest = seq;
     return oldest;
   }
@@ -95,7 +94,7 @@ export class Unsettled {
   /** Any of them may be settled on the way. */
   *[Symbol.iterator](): Iterator<Delivery> {
     yield* this.#rows.values();
-    yield* this.#open.values();
+    yield* this.#open;
   }
 
   inOrder(): Delivery[] {

@@ -88,8 +88,9 @@ export class Exchange implements Dispatcher.DispatchHandler {
       this.#kept += part.byteLength;
     }
     if (this.#read > MOST_READ) {
+      const controller = this.#controller;
       this.#answered();
-      this.#controller?.abort(new Error("the answer is too long to be read"));
+      controller?.abort(new Error("the answer is too long to be read"));
     }
   }
 
@@ -121,9 +122,10 @@ export class Exchange implements Dispatcher.DispatchHandler {
     }
     const { reason } = this.#options.signal;
     const error = reason instanceof Error ? reason : new Error("given up");
+    const controller = this.#controller;
     const where = this.#status === 0 ? "" : `, the answer (status ${this.#status}) being incomplete`;
     this.#end({ result: "failed", error: "timeout", message: `${error.message}${where}` });
-    this.#controller?.abort(error);
+    controller?.abort(error);
   }
 
   get #ok(): boolean {
@@ -176,6 +178,9 @@ export class Exchange implements Dispatcher.DispatchHandler {
     if (this.#done) return;
     this.#done = true;
     this.#options.signal.removeEventListener("abort", this.#onAbort);
+    // The connection keeps the exchange until its next one. By its controller it would keep the whole delivery, which the
+    // collector then copies, and moves to where only a full collection finds it.
+    this.#controller = null;
     this.#resolve(report);
   }
 }
