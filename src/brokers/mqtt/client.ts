@@ -1,0 +1,137 @@
+/**
+ * One connection to an MQTT broker, for one life of a source or a sink (`supervise.ts`).
+ *
+ * A client of the library lives as long as one connection and no longer: it never connects again by itself, nothing is
+ * queued in it while there is no connection, and nothing is left in it that could go to another connection, where the
+ * same packet ids mean other messages.
+ */
+import {
+  connect,
+  type IClientOptions,
+  type IConnackPacket,
+  type IPublishPacket,
+  type MqttClient,
+} from "mqtt";
+import type { BrokerError } from "../supervise.ts";
+import { tlsOptions } from "../tls.ts";
+import type { MqttConnectionConfig } from "./connection.ts";
+import { brokenBy, refusedFor } from "./reason.ts";
+
+/** TCP, TLS and CONNACK together. */
+const CONNECT_MS = 10_000;
+/** For a DISCONNECT to go out and the broker to close; then the socket is destroyed. */
+const CLOSE_MS = 2_000;
+
+/** Called when the packet is dealt with: the next one is looked at only then. `deferred`: no acknowledgement is sent now. */
+export type Next = (deferred?: Error) => void;
+
+export interface OpenOptions {
+  readonly clientId: string;
+  /** How long the broker keeps the session without us, in seconds; 0: it is new each time and kept not at all. */
+  readonly sessionSeconds: number;
+  /** How many messages the broker may have sent that aren't acknowledged; 5 only. */
+  readonly receiveMaximum?: number;
+  onMessage?(client: MqttClient, packet: IPublishPacket, next: Next): void;
+}
+
+export interface Connection {
+  readonly client: MqttClient;
+  readonly connack: IConnackPacket;
+  /** Resolves with why it ended. Never rejects. */
+  readonly over: Promise<BrokerError>;
+  /** Says good-bye after what was written, and closes; resolves when the socket is closed. The broker keeps the session. */
+  close(): Promise<void>;
+}
+
+/** Not in the library's public interface: `test/brokers/mqtt/library.test.ts` holds its exact version to it. */
+const SEND = "_sendPacket";
+
+/** Acknowledges a QoS 1 message. The library would do it at once; we do when the message is on disk. */
+export function acknowledge(client: MqttClient, packetId: number): void {
+  // Without a connection the library would keep it, for a connection where the same id is another message.
+  if (client.connected) client[SEND]({ cmd: "puback", messageId: packetId, reasonCode: 0 });
+}
+
+/** Rejects with a BrokerError; nothing is left open then. */
+export function openConnection(
+  config: MqttConnectionConfig,
+  options: OpenOptions,
+  signal: AbortSignal,
+): Promise<Connection> {
+  const client = connect(clientOptions(config, options));
+  const { onMessage } = options;
+  if (onMessage !== undefined)
+    client.handleMessage = (packet, next) => onMessage(client, packet, next as Next);
+  const over = endOf(client);
+  const { promise, resolve, reject } = Promise.withResolvers<Connection>();
+  const abort = () => client.end(true);
+  signal.addEventListener("abort", abort, { once: true });
+  if (signal.aborted) abort();
+  client.once("connect", (connack) => {
+    signal.removeEventListener("abort", abort);
+    resolve({ client, connack, over, close: () => close(client, over) });
+  });
+  over.then((why) => {
+    signal.removeEventListener("abort", abort);
+    reject(why);
+  }, reject);
+  return promise;
+}
+
+/** Resolves once the socket is closed; an error of any kind ends it, for what comes behind one can't be trusted. */
+function endOf(client: MqttClient): Promise<BrokerError> {
+  return new Promise((resolve) => {
+    let why: Error | null = null;
+    client.on("error", (error) => {
+      why ??= error;
+      client.end(true);
+    });
+    client.on("disconnect", ({ reasonCode = 0, properties }) => {
+      why ??= refusedFor(reasonCode, properties?.reasonString);
+    });
+    client.on("close", () => {
+      client.end(true);
+      resolve(brokenBy(why));
+    });
+  });
+}
+
+async function close(client: MqttClient, over: Promise<BrokerError>): Promise<void> {
+  client.end(false);
+  const deadline = setTimeout(() => client.stream.destroy(), CLOSE_MS);
+  await over;
+  clearTimeout(deadline);
+}
+
+function clientOptions(config: MqttConnectionConfig, options: OpenOptions): IClientOptions {
+  const { protocol, hostname, port, pathname } = new URL(config.url);
+  const { clientId, sessionSeconds, receiveMaximum } = options;
+  const webSocket = protocol.startsWith("ws");
+  const tls = config.tls === undefined ? {} : (tlsOptions(config.tls) as IClientOptions);
+  return {
+    protocol: protocol.slice(0, -1) as "mqtt" | "mqtts" | "ws" | "wss",
+    // A URL has an IPv6 address in brackets, which a socket doesn't want.
+    hostname: webSocket ? hostname : hostname.replace(/^\[|\]$/g, ""),
+    ...(port === "" ? {} : { port: Number(port) }),
+    ...(webSocket ? { path: pathname, wsOptions: tls } : tls),
+    protocolVersion: config.version === 5 ? 5 : 4,
+    clientId,
+    clean: sessionSeconds === 0,
+    keepalive: config.keepalive / 1000,
+    connectTimeout: CONNECT_MS,
+    // One life, one connection: see above.
+    reconnectPeriod: 0,
+    resubscribe: false,
+    queueQoSZero: false,
+    ...(config.username === undefined ? {} : { username: config.username }),
+    ...(config.password === undefined ? {} : { password: config.password }),
+    ...(config.version === 5
+      ? {
+          properties: {
+            sessionExpiryInterval: sessionSeconds,
+            ...(receiveMaximum === undefined ? {} : { receiveMaximum }),
+          },
+        }
+      : {}),
+  };
+}

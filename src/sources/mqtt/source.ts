@@ -1,0 +1,129 @@
+/**
+ * The MQTT source: subscribes, appends what comes, and acknowledges each message once it is on disk.
+ *
+ * Its session at the broker outlives its connections and its process, so that what comes in the meantime is kept there.
+ * Each connection is one life (`supervise.ts`) with a client of its own: what one life has not acknowledged the broker
+ * sends again in the next, marked as a repeat, and no acknowledgement of an old life can reach a new one.
+ */
+import { type Connection, openConnection } from "../../brokers/mqtt/client.ts";
+import { brokerAddress, mqttConnection } from "../../brokers/mqtt/connection.ts";
+import { takeTurn } from "../../brokers/mqtt/sessions.ts";
+import { filterMatches } from "../../brokers/mqtt/topics.ts";
+import { type Supervised, supervise } from "../../brokers/supervise.ts";
+import type { Source, SourceHost, SourceType } from "../../component.ts";
+import { systemChance } from "../../ports.ts";
+import { type MqttSourceConfig, mqttSourceSchema } from "./config.ts";
+import { Intake } from "./intake.ts";
+import { subscribe } from "./subscribe.ts";
+
+const SESSION_LOST =
+  "the broker has forgotten our session: what came since the connection was lost is gone (see session_expiry, and whether the broker keeps its sessions on disk)";
+
+class MqttSource implements Source {
+  readonly #config: MqttSourceConfig;
+  readonly #host: SourceHost;
+  readonly #clientId: string;
+  #supervised: Supervised | null = null;
+  /** The broker has had a session of ours, as far as we know. */
+  #hadSession = false;
+  /** And it had all our filters: it need not be asked for them again. */
+  #subscribed = false;
+
+  constructor(config: MqttSourceConfig, host: SourceHost) {
+    this.#config = config;
+    this.#host = host;
+    this.#clientId = config.client_id ?? `leat-${host.name}`;
+  }
+
+  async start(): Promise<void> {
+    const { clock, log } = this.#host;
+    const stands: SourceHost["stands"] = (standing) => this.#host.stands(standing);
+    this.#supervised = supervise({ clock, chance: systemChance, log, stands }, (up, signal) =>
+      this.#live(up, signal),
+    );
+  }
+
+  async stop(): Promise<void> {
+    await this.#supervised?.stop();
+  }
+
+  async #live(up: () => void, signal: AbortSignal): Promise<void> {
+    const { url } = this.#config;
+    const turn = await takeTurn(`${url} ${this.#clientId}`, this.#host.clock, signal);
+    try {
+      await this.#converse(up, signal);
+    } finally {
+      turn.end();
+    }
+  }
+
+  async #converse(up: () => void, signal: AbortSignal): Promise<void> {
+    const config = this.#config;
+    const { keepalive: keepaliveMs, oversize, receive_maximum: receiveMaximum } = config;
+    const intake = new Intake(this.#host, { keepaliveMs, oversize, receiveMaximum }, signal);
+    const connection = await openConnection(
+      config,
+      {
+        clientId: this.#clientId,
+        sessionSeconds: Math.floor(config.session_expiry / 1000),
+        receiveMaximum,
+        onMessage: intake.onMessage,
+      },
+      signal,
+    );
+    const ended = Promise.race([connection.over, whenAborted(signal)]);
+    try {
+      await Promise.race([this.#begin(connection).then(up), ended]);
+      await ended;
+    } finally {
+      await intake.end();
+      await connection.close();
+    }
+    throw await connection.over;
+  }
+
+  /** Rejects with a BrokerError where a subscription is denied. */
+  async #begin({ client, connack }: Connection): Promise<void> {
+    const { topics, version, qos } = this.#config;
+    if (!connack.sessionPresent && this.#hadSession) {
+      this.#host.stands({ state: "waiting", error: "session_lost", message: SESSION_LOST });
+    }
+    // 3.1.1 has retained messages sent again at each SUBSCRIBE, and that is at each reconnect.
+    if (connack.sessionPresent && this.#subscribed && version === "3.1.1") return;
+    this.#subscribed = false;
+    const granted = await subscribe(client, topics, qos === 0 ? 0 : 1);
+    this.#hadSession = true;
+    this.#subscribed = true;
+    if (qos > 0 && granted.includes(0)) {
+      const less = topics.filter((_topic, at) => granted[at] === 0);
+      this.#host.log.warn(
+        { topics: less },
+        "the broker grants QoS 0 only: messages may be lost on their way to us",
+      );
+    }
+  }
+}
+
+function whenAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
+export const mqttSource: SourceType<MqttSourceConfig> = {
+  kind: "source",
+  type: "mqtt",
+  description: "Messages of an MQTT broker's topics, acknowledged once they are on disk.",
+  schema: mqttSourceSchema,
+  connection: mqttConnection,
+  largeBodies: true,
+  reads({ url, topics }, address) {
+    const broker = `${brokerAddress(url)} `;
+    return (
+      address.startsWith(broker) &&
+      topics.some((filter) => filterMatches(filter, address.slice(broker.length)))
+    );
+  },
+  create: (config, host) => new MqttSource(config, host),
+};

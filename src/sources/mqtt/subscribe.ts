@@ -1,0 +1,38 @@
+/** Brings the session's subscriptions at the broker in line with the configured filters. */
+import type { MqttClient } from "mqtt";
+import { BrokerError } from "../../brokers/supervise.ts";
+
+/** From here on a code in a SUBACK is a refusal. */
+const REFUSED = 0x80;
+
+const WHY: Readonly<Record<number, string>> = {
+  143: "it takes no such filter",
+  151: "a quota is used up",
+  158: "it has no shared subscriptions",
+  162: "it has no wildcards",
+};
+
+/** Resolves with the QoS granted to each filter, in their order. Rejects with a BrokerError where the broker denies one. */
+export async function subscribe(
+  client: MqttClient,
+  filters: readonly string[],
+  qos: 0 | 1,
+): Promise<readonly number[]> {
+  const codes = await grant(client, filters, qos);
+  const denied = filters.filter((_filter, at) => (codes[at] ?? REFUSED) >= REFUSED);
+  if (denied.length === 0) return codes;
+  const why = WHY[codes.find((code) => code >= REFUSED) ?? REFUSED] ?? "no permission";
+  const message = `the broker denies the subscription to ${denied.join(", ")} (${why}): give this user the right to read it, or change topics:`;
+  throw new BrokerError("subscription_denied", message, { calm: true });
+}
+
+/** The codes of the SUBACK. */
+function grant(client: MqttClient, filters: readonly string[], qos: 0 | 1): Promise<number[]> {
+  return new Promise((resolve, reject) => {
+    // rh 1: what is retained comes with a new subscription, not with each SUBSCRIBE for one that is there (5 only).
+    client.subscribe([...filters], { qos, rh: 1 }, (error, _granted, suback) => {
+      if (suback?.granted !== undefined) resolve(suback.granted as number[]);
+      else reject(error ?? new BrokerError("protocol", "the broker's answer to a SUBSCRIBE was no answer"));
+    });
+  });
+}
