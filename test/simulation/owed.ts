@@ -68,12 +68,15 @@ export class Owed {
   letGoThrough: Seq = 0;
   /** The same in any life. */
   everLetGoThrough: Seq = 0;
+  /** The bounds of its backlog in this life: what one let go may be said on disk only when another holds. */
+  #bounds: SubscriptionDefinition["backlog"][];
   readonly #truth: Truth;
   readonly #byKey = new Map<string, Seq[]>();
 
   constructor(truth: Truth, definition: SubscriptionDefinition) {
     this.#truth = truth;
     this.definition = definition;
+    this.#bounds = [definition.backlog];
   }
 
   get name(): string {
@@ -124,6 +127,7 @@ export class Owed {
     this.#renameRoute(definition);
     const before = this.definition;
     this.definition = definition;
+    this.#bounds.push(definition.backlog);
     this.active = true;
     if (before.order !== definition.order) for (const tried of this.tried.values()) tried.holds = false;
     for (const feed of definition.routes) {
@@ -200,16 +204,17 @@ export class Owed {
 
   /**
    * J6: what is expired by age is so old, and no step of the clock has made it so. A step that came between the event and
-   * the process is taken for time that went by.
+   * the process is taken for time that went by, and an event that came while the clock was wrong has that time.
    */
   #checkAge(from: Seq, to: Seq, now: number): void {
     const { steppedAt, offset } = this.#truth.clock();
     for (let seq = from; seq <= to; seq++) {
       const event = this.#truth.events.get(seq);
       if (event === undefined || !this.owes(seq) || event.offset !== offset) continue;
+      if (Math.abs(event.committedAt + event.offset - event.time) > LATE_MS) continue;
       const guarded = this.#truth.now - steppedAt < GUARD_MS;
       const age = guarded ? this.#truth.now - event.committedAt + LATE_MS : now - event.time;
-      const { ageMs } = this.definition.backlog;
+      const ageMs = Math.min(...this.#bounds.map((bound) => bound.ageMs));
       assert.ok(age >= ageMs, `${this.name}: ${seq} expires after ${age} ms, of ${ageMs}`);
     }
   }
@@ -239,6 +244,7 @@ export class Owed {
 
   restarted({ cursor, rows, attempts, held, steady }: OnDisk): void {
     this.letGoThrough = 0;
+    this.#bounds = [this.definition.backlog];
     for (const [id, tried] of this.tried) {
       const [seq = 0, replay] = id.split("/").map(Number);
       const settled = !rows.has(id) && (replay !== 0 || seq <= cursor);
@@ -285,7 +291,7 @@ export class Owed {
 
   /** Its backlog has a bound that may be reached here. */
   get mayExpire(): boolean {
-    return this.definition.kind === "pushed" && this.definition.backlog.bytes < 1 << 30;
+    return this.definition.kind === "pushed" && this.#bounds.some(({ bytes }) => bytes < 1 << 30);
   }
 
   /** Some configuration filters it, or finds that nothing can be made of it. */

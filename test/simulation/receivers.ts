@@ -75,6 +75,11 @@ export class Receivers {
     }
   }
 
+  /** The wall clock was set. */
+  stepped(): void {
+    for (const sink of this.sinks.values()) sink.stepped(this.#clock.monotonic(), this.#clock.wall());
+  }
+
   of(name: string): SinkTruth {
     let sink = this.sinks.get(name);
     if (sink === undefined) this.sinks.set(name, (sink = new SinkTruth(name)));

@@ -174,7 +174,10 @@ export class Run {
       if (life.ended) return;
       this.truth.holds();
       const named = new Set(configuration.routes.flatMap(({ to }) => to.map(({ sink }) => sink)));
-      for (const [name, sink] of this.receivers.sinks) if (!named.has(name)) sink.left();
+      for (const [name, sink] of this.receivers.sinks) {
+        if (named.has(name)) sink.named();
+        else sink.left();
+      }
       this.#reloading = false;
       this.#running = true;
     };
@@ -231,8 +234,10 @@ export class Run {
     else if (dice < 0.92) life.writer.idle();
     else if (dice < 0.955) this.#running && this.audience.act(chance);
     else if (dice < 0.985) await life.settle();
-    else if (dice < 0.99) machine.stepClock();
-    else if (dice < 0.995) await receivers.answerAll();
+    else if (dice < 0.99) {
+      machine.stepClock();
+      receivers.stepped();
+    } else if (dice < 0.995) await receivers.answerAll();
     else this.senders.bother(life);
     await turnOfTheLoop();
     if (this.truth.broken !== null) throw this.truth.broken;

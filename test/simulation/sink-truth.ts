@@ -15,6 +15,10 @@ export class SinkTruth {
   #openUntil = 0;
   #heldUntil: number | null = null;
   #probing = false;
+  /** No route names it, and something is still under way. */
+  #leaving = false;
+  /** Its state as it was on disk when this life began. */
+  #stored: SinkState = { paused: null, hold: null, breaker: null };
   /** When it was last to be left alone from. */
   #since = Number.NEGATIVE_INFINITY;
   /** When attempts of late began; with the rate that held then. */
@@ -104,6 +108,11 @@ export class SinkTruth {
 
   learns(report: Report, probe: boolean, now: number, policies: readonly SinkPolicy[]): void {
     this.handedBack(probe);
+    this.#takesIn(report, probe, now, policies);
+    if (this.#leaving && this.#inFlight === 0) this.left();
+  }
+
+  #takesIn(report: Report, probe: boolean, now: number, policies: readonly SinkPolicy[]): void {
     if (report.result === "rejected") return;
     const { breaker, retry } = policies[0]!;
     if (report.result === "failed" && report.gone) {
@@ -139,18 +148,36 @@ export class SinkTruth {
     this.#note();
   }
 
-  /** No route names it any more: what was not on disk is forgotten. */
+  /** No route names it any more: what was not on disk is forgotten, once nothing is under way. */
   left(): void {
-    this.#failures = 0;
+    this.#leaving = this.#inFlight > 0;
+    if (!this.#leaving) this.#failures = 0;
+  }
+
+  /** A route names it. */
+  named(): void {
+    this.#leaving = false;
+  }
+
+  /** The wall clock was set: when what is on disk is over depends on whether it was read before that. */
+  stepped(now: number, wall: number): void {
+    const { hold, breaker } = this.#stored;
+    const until = (end: number, most: number) => now + Math.min(Math.max(end - wall, 0), most);
+    if (breaker !== null)
+      this.#openUntil = Math.min(this.#openUntil, until(breaker.openUntil, breaker.waitMs));
+    if (hold !== null && this.#heldUntil !== null) {
+      this.#heldUntil = Math.min(this.#heldUntil, until(hold.until, hold.ms));
+    }
   }
 
   /** A new process: what was on disk holds, for no longer than it was meant to; the rest is forgotten. */
   restarted(state: string | undefined, now: number, wall: number): void {
-    const { paused, hold, breaker }: SinkState =
-      state === undefined ? { paused: null, hold: null, breaker: null } : JSON.parse(state);
+    this.#stored = state === undefined ? { paused: null, hold: null, breaker: null } : JSON.parse(state);
+    const { paused, hold, breaker } = this.#stored;
     const left = (until: number, most: number) => Math.min(Math.max(until - wall, 0), most);
     this.#inFlight = 0;
     this.#probing = false;
+    this.#leaving = false;
     this.#since = Number.NEGATIVE_INFINITY;
     this.#begun = [];
     this.#failures = breaker?.failures ?? 0;
