@@ -67,12 +67,31 @@ const FAULTS: readonly Place[] = [{ files: "src/sources/webhook/verify/*.ts", pa
 
 const DELIVERIES: readonly Place[] = [
   { files: "src/{delivery,sinks,routing}/**/*.ts", pattern: /\berror: ("\w+")/g },
+  { files: "src/sinks/mqtt/*.ts", pattern: /\berror: \w+ \? ("\w+") : "\w+"/g },
+  { files: "src/brokers/kafka/producer.ts", pattern: /new BrokerError\(\s*("\w+")/g },
   // `stopped` is nobody's fault and becomes no delivery's error: the lease is given back.
   { files: "src/routing/*.ts", pattern: /new (?:Render|Evaluation)Error\((?!"stopped")("\w+")/g },
   { files: "src/routing/template.ts", pattern: /[?:] \[("\w+"), /g },
   { files: "src/sinks/webhook/failure.ts", pattern: /^ +[A-Z][A-Z_]+: ("\w+")/gm },
   { files: "src/sinks/webhook/failure.ts", pattern: /\? ("[a-z]+") : "[a-z]+"/g },
   { files: "src/sinks/webhook/failure.ts", pattern: /\? "[a-z]+" : ("[a-z]+")/g },
+];
+
+const BROKERS = [
+  "src/brokers/**/*.ts",
+  "src/{sources,sinks}/{kafka,mqtt,rabbitmq}/*.ts",
+  "src/sources/take.ts",
+  "src/daemon/standings.ts",
+];
+
+/** Of connections, and of one message: the latter are a delivery's only. */
+const WAITS: readonly Place[] = [
+  { files: BROKERS, pattern: /new BrokerError\(\s*("\w+")/g },
+  { files: BROKERS, pattern: /\berror: ("\w+")/g },
+  { files: BROKERS, pattern: /\bmissing: ("\w+")/g },
+  // Tables from a system's code to a word and its message.
+  { files: "src/brokers/**/*.ts", pattern: /^ *(?:E[A-Z_]+|[A-Z]+_[A-Z_]+): \[\s*("\w+"),/gm },
+  { files: "src/brokers/**/*.ts", pattern: /[?:] \[("\w+"), /g },
 ];
 
 test("every LeatError is listed with its kind and what to do, and nothing else is", () => {
@@ -99,7 +118,8 @@ test("every LeatError is listed with its kind and what to do, and nothing else i
 for (const [section, places, elsewhere] of [
   ["What senders and readers are told", ANSWERS, rows("Of Leat itself")],
   ["Why a webhook's proof wasn't taken", FAULTS, null],
-  ["Why a delivery failed or is dead", DELIVERIES, null],
+  ["Why a delivery failed or is dead", DELIVERIES, rows("Why a source or sink waits for its broker")],
+  ["Why a source or sink waits for its broker", WAITS, rows("Why a delivery failed or is dead")],
 ] as const) {
   test(`${section}: the page has every code, and the code has every row`, () => {
     const listed = rows(section);
@@ -118,6 +138,7 @@ test("the tables are in the order of their codes", () => {
     "Of Leat itself",
     "What senders and readers are told",
     "Why a delivery failed or is dead",
+    "Why a source or sink waits for its broker",
   ]) {
     const codes = [...rows(section).keys()];
     assert.deepEqual(codes, codes.toSorted());
