@@ -39,6 +39,17 @@ const FORBIDDEN = (what: string, acl: string): Meaning => ({
 
 const AUTH: Meaning = { error: "auth", remedy: "check sasl: type, user and password", calm: true };
 
+const COORDINATOR: Meaning = {
+  error: "coordinator",
+  remedy: "the broker that looks after the group isn't ready yet",
+};
+
+const REPLICAS: Meaning = {
+  error: "not_enough_replicas",
+  remedy:
+    "fewer replicas are in sync than the topic wants (min.insync.replicas): bring the other brokers back",
+};
+
 const BY_TYPE: Readonly<Record<string, Meaning>> = {
   SASL_AUTHENTICATION_FAILED: AUTH,
   UNSUPPORTED_SASL_MECHANISM: {
@@ -74,6 +85,11 @@ const BY_TYPE: Readonly<Record<string, Meaning>> = {
     remedy: "the brokers don't allow it (group.min.session.timeout.ms to group.max…): change session_timeout",
     calm: true,
   },
+  GROUP_LOAD_IN_PROGRESS: COORDINATOR,
+  GROUP_COORDINATOR_NOT_AVAILABLE: COORDINATOR,
+  NOT_COORDINATOR_FOR_GROUP: COORDINATOR,
+  NOT_ENOUGH_REPLICAS: REPLICAS,
+  NOT_ENOUGH_REPLICAS_AFTER_APPEND: REPLICAS,
   MESSAGE_TOO_LARGE: {
     error: "too_large",
     remedy: "it is over the topic's max.message.bytes or the brokers' message.max.bytes",

@@ -7,7 +7,7 @@ export interface KafkaRecord {
   /** Milliseconds since 1970; -1 where the producer gave none. */
   readonly timestamp: number;
   readonly key: Buffer | null;
-  /** Null: a tombstone. Cut off one byte behind `mostBytes` where it is longer. Views on memory that is shared. */
+  /** Null: a tombstone. May be cut off somewhere behind `mostBytes`. A view on memory that is shared. */
   readonly value: Buffer | null;
   /** In order, repeats and all. A null value is an empty one. */
   readonly headers: readonly (readonly [name: string, value: Buffer])[];
@@ -94,7 +94,7 @@ class Splitter {
     this.#at = end;
     this.#left--;
     const inside = new Cursor(this.#bytes, start, end);
-    const record = readRecord(inside, this.#batch, this.#mostBytes);
+    const record = readRecord(inside, this.#batch);
     if (inside.over && this.#toSkip === 0) throw damaged("a record is longer than it says");
     return record;
   }
@@ -108,7 +108,7 @@ function damaged(how: string): UnreadableBatch {
   return new UnreadableBatch("corrupt", `the batch is damaged: ${how}`);
 }
 
-function readRecord(cursor: Cursor, batch: RecordBatch, mostBytes: number): KafkaRecord {
+function readRecord(cursor: Cursor, batch: RecordBatch): KafkaRecord {
   cursor.at++; // attributes, of which there are none
   const timestampDelta = cursor.varint();
   const offset = batch.base + cursor.varint();
@@ -124,7 +124,7 @@ function readRecord(cursor: Cursor, batch: RecordBatch, mostBytes: number): Kafk
     offset,
     timestamp: batch.appendTimestamp ?? batch.firstTimestamp + timestampDelta,
     key,
-    value: value !== null && value.length > mostBytes ? value.subarray(0, mostBytes + 1) : value,
+    value,
     headers,
   };
 }
