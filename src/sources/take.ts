@@ -25,7 +25,13 @@ const REFUSED_BYTES = 1024;
 const LEAST_WAIT_MS = 100;
 const MOST_WAIT_MS = 2_000;
 
-export function createTaker(host: SourceHost, { oversize, signal }: TakeOptions): Take {
+/** What it asks of the host. */
+export type TakerHost = Pick<
+  SourceHost,
+  "name" | "clock" | "maxEventBytes" | "append" | "keepRefused" | "stands"
+>;
+
+export function createTaker(host: TakerHost, { oversize, signal }: TakeOptions): Take {
   async function take(arrival: Arrival, position: string): Promise<Appended | null> {
     const { byteLength } = arrival.body;
     if (byteLength > host.maxEventBytes) {
@@ -92,7 +98,7 @@ function refusalOf(
   return { source, reason, address, detail, body: first, key, headers };
 }
 
-function pause(host: SourceHost, ms: number, signal: AbortSignal): Promise<void> {
+function pause(host: TakerHost, ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const end = () => {
       cancel();

@@ -2,11 +2,12 @@
  * Keeps one partition's records in order while the journal takes no more: without it a small record could be appended
  * while the larger one before it still waits to be tried again.
  */
-import type { Appended, Arrival, SourceHost } from "../../component.ts";
+import type { Appended, Arrival } from "../../component.ts";
 import { LeatError } from "../../errors.ts";
+import type { TakerHost } from "../take.ts";
 
 /** Appends an arrival only once those before it, which the journal put off, are on their way again. */
-export function inTurn(host: SourceHost): SourceHost {
+export function inTurn(host: TakerHost): TakerHost {
   const order = new Map<Arrival, number>();
   let count = 0;
   /** Those that were put off and are not on their way, first come first. */
@@ -36,14 +37,11 @@ export function inTurn(host: SourceHost): SourceHost {
   return {
     name: host.name,
     clock: host.clock,
-    log: host.log,
     get maxEventBytes() {
       return host.maxEventBytes;
     },
     append,
-    refuse: (refusal) => host.refuse(refusal),
     keepRefused: (refusal) => host.keepRefused(refusal),
     stands: (standing) => host.stands(standing),
-    intake: () => host.intake(),
   };
 }
