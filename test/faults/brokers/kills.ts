@@ -1,0 +1,141 @@
+/**
+ * One Leat with a source of each broker, killed under load from all of them. The ledger is independent: what the broker
+ * confirmed to an outside sender, against what an outside receiver got.
+ */
+import assert from "node:assert/strict";
+import { randomInt, randomUUID } from "node:crypto";
+import type { TestContext } from "node:test";
+import { makeDaemon, makeReceiver, type Received } from "../../e2e/daemon.ts";
+import { waitFor } from "../../wait-for.ts";
+import { recordLedger } from "../ledger.ts";
+import type { Place } from "./family.ts";
+import { kafkaFamily } from "./kafka-place.ts";
+import { mqttFamily } from "./mqtt-place.ts";
+import { rabbitmqFamily } from "./rabbitmq-place.ts";
+
+const FAMILIES = [kafkaFamily, mqttFamily, rabbitmqFamily];
+const SENDERS = 4;
+/** Each sender's pause, so that the processor is left to who is tested. */
+const PAUSE_MS = 10;
+
+/** One source's side of the ledger. */
+class Account {
+  readonly source: string;
+  readonly place: Place;
+  readonly promised = new Set<string>();
+  /** The sender's ids, each with the ids that Leat gave it. */
+  readonly received = new Map<string, Set<unknown>>();
+  deliveries = 0;
+  unsure = 0;
+  #stopped = false;
+  readonly #senders: Promise<void>[] = [];
+
+  constructor(source: string, place: Place) {
+    this.source = source;
+    this.place = place;
+  }
+
+  begin(): void {
+    for (let n = 0; n < SENDERS; n++) this.#senders.push(this.#send());
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await Promise.all(this.#senders);
+  }
+
+  /** Of a request that came from this source. */
+  receive({ body, headers }: Received): void {
+    const { id } = JSON.parse(body) as { id: string };
+    this.deliveries++;
+    this.received.set(id, (this.received.get(id) ?? new Set()).add(headers["webhook-id"]));
+  }
+
+  missing(): string[] {
+    return [...this.promised].filter((id) => !this.received.has(id));
+  }
+
+  async #send(): Promise<void> {
+    while (!this.#stopped) {
+      const id = randomUUID();
+      try {
+        await this.place.send(id);
+        this.promised.add(id);
+      } catch {
+        this.unsure++;
+      }
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    }
+  }
+}
+
+/** Kafka's brokers wait for so long until they give the partitions of a killed consumer to its successor. */
+function sooner(source: string, yaml: string): string {
+  return source === "kafka" ? yaml.replace(/ }$/, ", session_timeout: 1s }") : yaml;
+}
+
+export async function killOften(t: TestContext, kills: number): Promise<void> {
+  const accounts = await Promise.all(FAMILIES.map(async ({ name, open }) => new Account(name, await open())));
+  t.after(() => Promise.all(accounts.map(({ place }) => place.close())));
+  const receiver = await makeReceiver();
+  t.after(receiver.close);
+  receiver.answer = (got) => {
+    accounts.find(({ source }) => source === got.headers["leat-source"])?.receive(got);
+    return 200;
+  };
+  const daemon = await makeDaemon(`
+sources:
+${accounts.map(({ source, place }) => `  ${source}: ${sooner(source, place.source("in"))}`).join("\n")}
+sinks:
+  out: { type: webhook, url: "${receiver.url}/hook", retry: { initial: 100ms, max_wait: 1s } }
+routes:
+  all: { from: [${accounts.map(({ source }) => source).join(", ")}], to: out }
+`);
+  t.after(daemon.close);
+  await daemon.start();
+  for (const account of accounts) account.begin();
+  t.after(() => Promise.all(accounts.map((account) => account.stop())));
+
+  const patiently = async (what: string, condition: () => boolean, timeoutMs: number) => {
+    try {
+      await waitFor(what, condition, timeoutMs);
+    } catch (cause) {
+      throw new Error(`${what}:\n${daemon.output().slice(-8_000)}`, { cause });
+    }
+  };
+
+  for (let kill = 0; kill < kills; kill++) {
+    const before = accounts.map(({ received }) => received.size);
+    await patiently(
+      `each source's load before kill ${kill + 1}`,
+      () => accounts.every(({ received }, at) => received.size >= (before[at] ?? 0) + 20),
+      60_000,
+    );
+    await new Promise((resolve) => setTimeout(resolve, randomInt(100)));
+    daemon.signal("SIGKILL");
+    assert.equal(await daemon.ended(), "SIGKILL");
+    await daemon.start();
+  }
+
+  await Promise.all(accounts.map((account) => account.stop()));
+  await patiently(
+    "every confirmed message at the receiver",
+    () => accounts.every((account) => account.missing().length === 0),
+    120_000,
+  );
+  for (const { source, promised, received, deliveries, unsure } of accounts) {
+    const unstable = [...received].filter(([, ids]) => ids.size !== 1);
+    assert.deepEqual(unstable, [], `${source}: a repeat carries the id of the first delivery`);
+    const repeats = deliveries - received.size;
+    recordLedger(t, {
+      source,
+      kills,
+      promised: promised.size,
+      unsure,
+      received: deliveries,
+      repeats,
+      lost: 0,
+    });
+  }
+  assert.doesNotMatch(daemon.output(), /not foreseen|uncaught|unhandled/i);
+}
