@@ -5,6 +5,9 @@
  * - Fetch responses are read by us, as far as the frames of their batches (`record-batch.ts` says why). What kafkajs takes
  *   for a message is a whole `RecordBatch`, under `batch`; its `offset` is the batch's last. Transactions that were
  *   rolled back are marked by us, since kafkajs' filter forgets all but one of those that began before the fetch.
+ * - A connection that was cut in the midst of a response keeps its beginning, and takes the next connection's first bytes
+ *   for the rest: nothing is understood any more, or a RangeError out of a socket's event ends the process. One that is
+ *   cut in the midst of its SASL handshake waits for ever.
  * - The request queue sets a timer for a time in the past at each response, of which Node warns (tulios/kafkajs#1751).
  */
 import { createRequire } from "node:module";
@@ -39,6 +42,18 @@ interface FetchApi {
   };
 }
 
+interface Connection {
+  socket?: { destroy(error?: Error): void };
+  chunks: Buffer[];
+  bytesBuffered: number;
+  bytesNeeded: number;
+  authHandlers: { onError(): void } | null;
+  isConnected(): boolean;
+  connect(): Promise<unknown>;
+  processData(data: Buffer): void;
+  rejectRequests(error: Error): void;
+}
+
 interface RequestQueue {
   pending: unknown[];
   throttledUntil: number;
@@ -68,8 +83,39 @@ export function mendKafkajs(): void {
   if (mended) return;
   mended = true;
   registerCodecs();
+  mendConnection();
   mendRequestQueue();
   mendFetch();
+}
+
+/** Each response begins with its length. */
+const LENGTH_BYTES = 4;
+
+function mendConnection(): void {
+  const { prototype }: { prototype: Connection } = require("kafkajs/src/network/connection");
+  const { connect, processData, rejectRequests } = prototype;
+  prototype.connect = function begin(this: Connection) {
+    if (!this.isConnected()) {
+      // What kafkajs has given up it has only half closed, and would still listen to.
+      this.socket?.destroy();
+      this.chunks = [];
+      this.bytesBuffered = 0;
+      this.bytesNeeded = LENGTH_BYTES;
+    }
+    return connect.call(this);
+  };
+  prototype.processData = function read(this: Connection, data) {
+    try {
+      processData.call(this, data);
+    } catch (error) {
+      // Whoever speaks no Kafka; it is over for this connection, not for the process.
+      this.socket?.destroy(error instanceof Error ? error : new Error(String(error)));
+    }
+  };
+  prototype.rejectRequests = function reject(this: Connection, error) {
+    rejectRequests.call(this, error);
+    this.authHandlers?.onError();
+  };
 }
 
 function mendRequestQueue(): void {

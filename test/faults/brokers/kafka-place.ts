@@ -35,7 +35,7 @@ async function open(): Promise<Place> {
   const read: Read[] = [];
   const reader = spawn(
     required("kcat"),
-    ["-C", "-q", "-u", "-b", broker.bootstrap, "-t", "out", "-o", "beginning", "-f", "%h\\t%s\\n"],
+    ["-C", "-q", "-E", "-u", "-b", broker.bootstrap, "-t", "out", "-o", "beginning", "-f", "%h\\t%s\\n"],
     { stdio: ["ignore", "pipe", "ignore"] },
   );
   createInterface({ input: reader.stdout }).on("line", (line) => {

@@ -1,11 +1,11 @@
 /**
- * One Leat with a source of each broker, killed under load from all of them. The ledger is independent: what the broker
- * confirmed to an outside sender, against what an outside receiver got.
+ * One Leat with a source of each broker, disturbed again and again under load from all of them. The ledger is independent:
+ * what the broker confirmed to an outside sender, against what an outside receiver got.
  */
 import assert from "node:assert/strict";
 import { randomInt, randomUUID } from "node:crypto";
 import type { TestContext } from "node:test";
-import { makeDaemon, makeReceiver, type Received } from "../../e2e/daemon.ts";
+import { type Daemon, makeDaemon, makeReceiver, type Received } from "../../e2e/daemon.ts";
 import { waitFor } from "../../wait-for.ts";
 import { recordLedger } from "../ledger.ts";
 import type { Place } from "./family.ts";
@@ -70,11 +70,53 @@ class Account {
 }
 
 /** Kafka's brokers wait for so long until they give the partitions of a killed consumer to its successor. */
-function sooner(source: string, yaml: string): string {
-  return source === "kafka" ? yaml.replace(/ }$/, ", session_timeout: 1s }") : yaml;
+const SOONER = "session_timeout: 1s";
+
+function withFields(source: string, yaml: string, fields: string): string {
+  return yaml.replace(/ }$/, `, ${source === "kafka" ? `${SOONER}, ` : ""}${fields} }`);
 }
 
-export async function killOften(t: TestContext, kills: number): Promise<void> {
+export interface Disturbed {
+  readonly daemon: Daemon;
+  /** Writes the configuration with these fields on each source. */
+  writeSources(fields: string): void;
+}
+
+/** What is done to Leat, again and again; it is to run when it resolves. */
+export type Disturb = (disturbed: Disturbed) => Promise<void>;
+
+export const kill: Disturb = async ({ daemon }) => {
+  daemon.signal("SIGKILL");
+  assert.equal(await daemon.ended(), "SIGKILL");
+  await daemon.start();
+};
+
+export const restart: Disturb = async ({ daemon }) => {
+  daemon.signal("SIGTERM");
+  assert.equal(await daemon.ended(), 0);
+  await daemon.start();
+};
+
+let reloads = 0;
+
+/** Each source is another one afterwards. */
+export const reload: Disturb = async ({ daemon, writeSources }) => {
+  writeSources(reloads++ % 2 === 0 ? "decode: json" : "decode: auto");
+  const response = await fetch(`${daemon.admin}/api/reload`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: "{}",
+  });
+  assert.equal(response.status, 200, await response.text());
+};
+
+/** Holds Leat to it: nothing lost, repeats only with the same id. Records the ledger of each source. */
+export async function disturbOften(
+  t: TestContext,
+  what: string,
+  disturb: Disturb,
+  times: number,
+): Promise<void> {
   const accounts = await Promise.all(FAMILIES.map(async ({ name, open }) => new Account(name, await open())));
   t.after(() => Promise.all(accounts.map(({ place }) => place.close())));
   const receiver = await makeReceiver();
@@ -83,14 +125,15 @@ export async function killOften(t: TestContext, kills: number): Promise<void> {
     accounts.find(({ source }) => source === got.headers["leat-source"])?.receive(got);
     return 200;
   };
-  const daemon = await makeDaemon(`
+  const yaml = (fields: string) => `
 sources:
-${accounts.map(({ source, place }) => `  ${source}: ${sooner(source, place.source("in"))}`).join("\n")}
+${accounts.map(({ source, place }) => `  ${source}: ${withFields(source, place.source("in"), fields)}`).join("\n")}
 sinks:
   out: { type: webhook, url: "${receiver.url}/hook", retry: { initial: 100ms, max_wait: 1s } }
 routes:
   all: { from: [${accounts.map(({ source }) => source).join(", ")}], to: out }
-`);
+`;
+  const daemon = await makeDaemon(yaml("decode: auto"));
   t.after(daemon.close);
   await daemon.start();
   for (const account of accounts) account.begin();
@@ -104,17 +147,16 @@ routes:
     }
   };
 
-  for (let kill = 0; kill < kills; kill++) {
+  const disturbed: Disturbed = { daemon, writeSources: (fields) => daemon.writeConfig(yaml(fields)) };
+  for (let n = 1; n <= times; n++) {
     const before = accounts.map(({ received }) => received.size);
     await patiently(
-      `each source's load before kill ${kill + 1}`,
+      `each source's load before ${what} ${n}`,
       () => accounts.every(({ received }, at) => received.size >= (before[at] ?? 0) + 20),
       60_000,
     );
     await new Promise((resolve) => setTimeout(resolve, randomInt(100)));
-    daemon.signal("SIGKILL");
-    assert.equal(await daemon.ended(), "SIGKILL");
-    await daemon.start();
+    await disturb(disturbed);
   }
 
   await Promise.all(accounts.map((account) => account.stop()));
@@ -129,7 +171,7 @@ routes:
     const repeats = deliveries - received.size;
     recordLedger(t, {
       source,
-      kills,
+      [what]: times,
       promised: promised.size,
       unsure,
       received: deliveries,
