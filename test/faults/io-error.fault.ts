@@ -3,6 +3,8 @@
  * the commit is never tried again: the daemon leaves with exit code 4, and the next start finds all that it promised.
  */
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { recordLedger } from "./ledger.ts";
 import { type DiskFault, EIO } from "./plant.ts";
@@ -53,7 +55,10 @@ test("a write or fsync of the log that fails ends the daemon with 4, and nothing
     );
     assert.match(daemon.output().slice(-4000), /could not be written|journal_lost|Check the disk/);
     planter.disk(null);
+    const doubt = join(daemon.folder, "data", "doubt");
+    assert.ok(existsSync(doubt), "the next start must not trust what the kernel has");
     assert.ok(await proving.start());
+    assert.ok(!existsSync(doubt));
   }
   await proving.load(100);
   recordLedger(t, { "I/O errors": FATAL.length, "exits with 4": FATAL.length, ...(await proving.settle()) });

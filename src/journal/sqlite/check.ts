@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { LeatError } from "../../errors.ts";
 import { bootedSince } from "./boot.ts";
 import { fullError, lostError } from "./commit-errors.ts";
+import { clearDoubt, inDoubt } from "./doubt.ts";
 import { SCHEMA_VERSION } from "./schema.ts";
 import { isDamage, openStorage, type Storage, storageFailure } from "./storage.ts";
 import { walState } from "./wal-check.ts";
@@ -33,7 +34,9 @@ export function openChecked(file: string): Storage {
     check(looking, existsSync(version));
     looking.close();
     const storage = openStorage({ file });
-    if (torn) storage.checkpoint("TRUNCATE");
+    const doubted = inDoubt(dirname(file));
+    if (torn || doubted) storage.checkpoint("TRUNCATE");
+    if (doubted) clearDoubt(dirname(file));
     return storage;
   } catch (error) {
     looking?.close();

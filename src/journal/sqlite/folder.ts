@@ -32,6 +32,7 @@ const DATABASES = ["journal.db", "streams.db", "lock.db"];
 const PRIVATE = [
   "VERSION",
   "boot",
+  "doubt",
   "ballast",
   ...DATABASES.flatMap((name) => [name, `${name}-wal`, `${name}-shm`]),
 ];

@@ -3,12 +3,14 @@
  * over them. The only file that knows how they hang together.
  */
 import { randomInt } from "node:crypto";
+import { LeatError } from "../../errors.ts";
 import type { Chance, Clock, Logger } from "../../ports.ts";
 import type { JournalTuning } from "../journal.ts";
 import { createPrivate } from "./check.ts";
 import { startCheckpointer } from "./checkpointer.ts";
 import { ClockGuard, clockMark, explained } from "./clock-guard.ts";
 import { Committer } from "./committer.ts";
+import { leaveDoubt } from "./doubt.ts";
 import { type Folder, openFolder } from "./folder.ts";
 import { LEDGER_QUERIES, SqliteHistory } from "./history.ts";
 import { SqliteLedger } from "./ledger.ts";
@@ -49,6 +51,7 @@ export async function openSqliteJournal(options: OpenJournal): Promise<SqliteJou
   try {
     return await openIn(folder, options);
   } catch (error) {
+    if (isLostByDisk(error)) leaveDoubt(folder.path);
     folder.release();
     throw error;
   }
@@ -63,6 +66,10 @@ async function openIn(folder: Folder, options: OpenJournal): Promise<SqliteJourn
     for (const close of opened.reverse()) await close();
     throw error;
   }
+}
+
+function isLostByDisk(error: unknown): boolean {
+  return error instanceof LeatError && error.code === "journal_lost" && error.kind === "storage";
 }
 
 /** Puts into `opened` how to close what it has opened so far. */
@@ -100,7 +107,10 @@ async function openParts(
     refusals,
     start: start.state,
     soon: setImmediate,
-    changed: () => journal?.changed(),
+    changed() {
+      if (isLostByDisk(committer.lost)) leaveDoubt(folder.path);
+      journal?.changed();
+    },
   });
   refusals.onWaiting = () => committer.refused();
   writer.listen(

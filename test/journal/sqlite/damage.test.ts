@@ -21,6 +21,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import { crc32 } from "node:zlib";
 import { LeatError } from "../../../src/errors.ts";
 import { openChecked } from "../../../src/journal/sqlite/check.ts";
+import { leaveDoubt } from "../../../src/journal/sqlite/doubt.ts";
 import { openSqliteJournal } from "../../../src/journal/sqlite/open.ts";
 import { migrate } from "../../../src/journal/sqlite/schema.ts";
 import { openStorage, PAGE_BYTES } from "../../../src/journal/sqlite/storage.ts";
@@ -222,6 +223,25 @@ test("after a boot the last few commits may be torn, as a power loss does; more 
     overwrite(join(lost, "journal.db-wal"), 32 + 5 * FRAME + 24, Buffer.alloc(PAGE));
     await refused(lost, "damaged", "journal_damaged", /from frame 6 on/);
   }
+});
+
+test("after an I/O error the log is written anew, to the database, before anything is appended to it", async () => {
+  const path = copyOfKilled();
+  leaveDoubt(path);
+  const storage = openChecked(join(path, "journal.db"));
+  assert.deepEqual(storage.checkpoint("NOOP"), { frames: 0, moved: 0 });
+  assert.equal(storage.sizes().wal, 0);
+  storage.close();
+  assert.ok(!existsSync(join(path, "doubt")));
+  await opensWith(path, acknowledged);
+});
+
+test("a damaged log stays as it is, in doubt or not", async () => {
+  const path = copyOfKilled();
+  leaveDoubt(path);
+  overwrite(join(path, "journal.db-wal"), 32 + 5 * FRAME + 24, Buffer.alloc(PAGE));
+  await refused(path, "damaged", "journal_damaged", /from frame 6 on/);
+  assert.ok(existsSync(join(path, "doubt")));
 });
 
 /** The frames of the last commit in a log, counted from 1. */
