@@ -2,9 +2,9 @@
 import type { z } from "zod";
 import { sinkTypes, sourceTypes } from "../components.ts";
 import { sentence } from "./reference.ts";
-import { componentSchema, retentionSchema, routeSchema } from "./schema.ts";
+import { componentSchema, connectionTypes, retentionSchema, routeSchema } from "./schema.ts";
 import { settingsFields } from "./settings.ts";
-import { alternatives, choicesOf, expects, type Field, fieldOf, shapeOf } from "./walk.ts";
+import { alternatives, choicesOf, expects, type Field, fieldOf, orList, shapeOf } from "./walk.ts";
 
 /** What the starter sets; everything else is the schema's default, shown as a comment. */
 type Given = Readonly<Record<string, string>>;
@@ -41,10 +41,26 @@ export function starter(secret: string): string {
     "  all:",
     ...fields(routeSchema, { from: "hooks", to: "[terminal, browser]" }, "    "),
     "",
+    ...connections(),
     ...Object.entries({ ...settingsFields, retention: retentionSchema }).flatMap(([name, schema]) =>
       section(name, schema),
     ),
   ].join("\n");
+}
+
+/** Brokers, wholly commented out: of each type what it can't do without. */
+function connections(): string[] {
+  const types = connectionTypes({ sources: sourceTypes, sinks: sinkTypes });
+  const names = types.map(({ type }) => type);
+  const told = `Brokers, by name. Sources and sinks of type ${orList(names)} have the fields of the one that they name by connection:.`;
+  const lines = types.map(({ type, schema }) => {
+    const needed = shapeOf(schema).map(([key, field]): [string, Field] => [key, fieldOf(field)]);
+    const given = needed
+      .filter(([, { optional }]) => !optional)
+      .map(([key, field]) => `, ${key}: ${sample(field)}`);
+    return `#   ${type}: { type: ${type}${given.join("")} }`;
+  });
+  return [...comment(told, ""), "# connections:", ...lines, ""];
 }
 
 function source(type: string): z.ZodType {

@@ -54,6 +54,18 @@ test("the settings that are commented out are the defaults: written out, nothing
   assert.deepEqual(after.plan, before.plan);
 });
 
+test("the brokers that are commented out are as they would be written", async (t) => {
+  const file = path(t);
+  await runCommand(initCommand, ["init", file]);
+  const text = readFileSync(file, "utf8");
+  const [from, to] = [text.indexOf("# connections:"), text.indexOf("# server:")];
+  writeFileSync(file, text.slice(0, from) + text.slice(from, to).replace(/^# /gm, "") + text.slice(to));
+  const problems = problemsOf(file);
+  assert.equal(problems.length, 3);
+  for (const problem of problems)
+    assert.match(problem, /warning: connections\.(kafka|mqtt|rabbitmq): no source/);
+});
+
 test("never overwrites what is there", async (t) => {
   const file = path(t);
   writeFileSync(file, "mine");
