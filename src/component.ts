@@ -135,6 +135,12 @@ export interface SourceHost {
   keepRefused(refusal: NewRefusal): Promise<void>;
   /** Tells how the source stands with its broker; said at each change, for readiness, metrics, the log and `leat.source`. */
   stands(standing: Standing): void;
+  /** The journal's mark: the same over restarts, and no other Leat's. For names that must be our own at a broker. */
+  readonly mark: string;
+  /** What the source wrote down for itself, perhaps in an earlier process; null: nothing. */
+  noted(): string | null;
+  /** Writes that down anew, short; on disk when it resolves. Rejects with LeatError `unavailable` or `storage`. */
+  note(text: string): Promise<void>;
   /** Cheap; asked before work is done for an event. */
   intake(): Intake;
 }

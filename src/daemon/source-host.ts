@@ -23,7 +23,7 @@ export interface IntakeCounter {
 
 export interface SourceHostOptions {
   readonly plan: SourcePlan;
-  readonly journal: Pick<Journal, "log" | "health">;
+  readonly journal: Pick<Journal, "log" | "health" | "notes" | "mark">;
   readonly naming: Naming;
   readonly refusals: Refusals;
   readonly standing: StandingRecord;
@@ -131,6 +131,9 @@ export function createSourceHost(options: SourceHostOptions): HostedSource {
     refuse: (refusal) => refusals.refuse(refusal),
     keepRefused: (refusal) => refusals.keepRefused(refusal),
     stands: standing.stands,
+    mark: journal.mark,
+    noted: () => journal.notes.get(`source ${plan.name}`),
+    note: (text) => journal.notes.set(`source ${plan.name}`, text),
     intake: (): Intake => journal.health().intake,
   };
   return { host, standing, lastAt: () => lastAt };

@@ -315,6 +315,16 @@ export interface StreamIndex {
   retain(stream: string, olderThan: number): Promise<number>;
 }
 
+// --------------------------------------------------------------------------------------------------------------- Notes
+
+/** A few short texts by name that outlive the process: what a source must know of itself at its broker. */
+export interface Notes {
+  /** Null: there is none. */
+  get(name: string): string | null;
+  /** On disk when it resolves. Rejects with LeatError `unavailable` (a full disk) or `storage`. */
+  set(name: string, text: string): Promise<void>;
+}
+
 // ------------------------------------------------------------------------------------------------------------- Journal
 
 export interface JournalHealth {
@@ -354,6 +364,9 @@ export interface Journal {
   readonly ledger: Ledger;
   readonly history: History;
   readonly streams: StreamIndex;
+  readonly notes: Notes;
+  /** The same as long as the journal lives, and no other's: 4 to 16 letters and digits. */
+  readonly mark: string;
   health(): JournalHealth;
   /** Called when `health()` has changed. */
   onHealth(listener: (health: JournalHealth) => void): () => void;

@@ -19,6 +19,7 @@ import { LedgerQueries } from "../../src/journal/sqlite/ledger-queries.ts";
 import type { LedgerStart } from "../../src/journal/sqlite/ledger-store.ts";
 import { SqliteLog } from "../../src/journal/sqlite/log.ts";
 import { LogQueries } from "../../src/journal/sqlite/log-queries.ts";
+import { SqliteNotes } from "../../src/journal/sqlite/notes.ts";
 import { RefusalQueue } from "../../src/journal/sqlite/refusals.ts";
 import { Ring } from "../../src/journal/sqlite/ring.ts";
 import { SqliteJournal } from "../../src/journal/sqlite/sqlite-journal.ts";
@@ -170,6 +171,8 @@ export class Life {
       ledger,
       history: new SqliteHistory(answers, refusals),
       streams: this.#index,
+      notes: new SqliteNotes(start.notes, (command) => committer.command(command)),
+      mark: start.journalMark,
       guard,
       clock,
       logger: silent,

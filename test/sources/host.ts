@@ -27,7 +27,17 @@ export class TestHost implements SourceHost {
   readonly refusals: NewRefusal[] = [];
   /** What the source said of its broker, in order. */
   readonly standings: Standing[] = [];
+  readonly mark = "5eed";
+  written: string | null = null;
   #waiting: (() => void)[] = [];
+
+  noted(): string | null {
+    return this.written;
+  }
+
+  async note(text: string): Promise<void> {
+    this.written = text;
+  }
 
   async append(arrival: Arrival): Promise<Appended> {
     await new Promise<void>((resolve) => {

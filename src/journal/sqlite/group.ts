@@ -94,7 +94,9 @@ export type Command =
     }
   | { readonly kind: "replay"; readonly seq: Seq; readonly subscription: string; readonly now: number }
   /** Removes the dead letters of a subscription; what is owed is purged by its settlements. */
-  | { readonly kind: "purge"; readonly subscription: string };
+  | { readonly kind: "purge"; readonly subscription: string }
+  /** Replaces a note (`notes.ts`). */
+  | { readonly kind: "note"; readonly name: string; readonly text: string };
 
 export interface Group {
   readonly number: number;

@@ -10,6 +10,7 @@ import { type RouteSpans, withIndexed } from "./feeds.ts";
 import type { Command, DeadRow, DeliveryRow, SubscriptionDelta } from "./group.ts";
 import { DELETE_UNUSED_COPY } from "./kept.ts";
 import type { CreateLedgerStore, LedgerStore } from "./ledger-port.ts";
+import { writeNote } from "./notes.ts";
 import { changedSpans, endedSpans, newSpans, resumeAt } from "./reconcile.ts";
 import { replayEvent } from "./replay-event.ts";
 import type { Row, Statement, Storage } from "./storage.ts";
@@ -131,6 +132,8 @@ class SqliteLedgerStore implements LedgerStore {
         return this.#replay(command.seq, command.subscription, command.now, append);
       case "purge":
         return this.#purge(command.subscription);
+      case "note":
+        return writeNote(this.#storage, command.name, command.text);
     }
   }
 

@@ -18,6 +18,7 @@ import type { LedgerQueries } from "./ledger-queries.ts";
 import type { LedgerStart } from "./ledger-store.ts";
 import { LOG_QUERIES, SqliteLog } from "./log.ts";
 import type { LogQueries } from "./log-queries.ts";
+import { SqliteNotes } from "./notes.ts";
 import { Reader } from "./reader.ts";
 import { RefusalQueue } from "./refusals.ts";
 import { Ring } from "./ring.ts";
@@ -164,6 +165,8 @@ async function openParts(
     ledger,
     history,
     streams,
+    notes: new SqliteNotes(start.notes, (command) => committer.command(command)),
+    mark: start.journalMark,
     guard,
     clock,
     logger: log,

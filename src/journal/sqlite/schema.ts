@@ -212,7 +212,11 @@ export function migrate(storage: Storage, now: number, migrations: readonly stri
 
 function start(storage: Storage, now: number): void {
   storage.exec(`PRAGMA application_id = ${APPLICATION_ID}`);
-  storage.prepare("INSERT INTO meta (name, value) VALUES ('created', ?), ('clean', 1)").run(now);
+  storage
+    .prepare(
+      "INSERT INTO meta (name, value) VALUES ('created', ?), ('clean', 1), ('mark', lower(hex(randomblob(4))))",
+    )
+    .run(now);
   storage
     .prepare("INSERT INTO sqlite_sequence (name, seq) VALUES ('event', ?)")
     .run(Math.max(0, Math.floor(now * 1000)));

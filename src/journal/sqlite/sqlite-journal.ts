@@ -7,6 +7,7 @@ import type {
   JournalHealth,
   JournalMetrics,
   JournalTuning,
+  Notes,
   StreamIndex,
 } from "../journal.ts";
 import type { Checkpointer } from "./checkpointer.ts";
@@ -33,6 +34,8 @@ export interface JournalParts {
   readonly log: SqliteLog;
   readonly ledger: SqliteLedger;
   readonly history: History;
+  readonly notes: Notes;
+  readonly mark: string;
   readonly streams: StreamIndex & { problem(): string | null; close(): Promise<void> };
   readonly guard: ClockGuard;
   readonly clock: Clock;
@@ -48,6 +51,8 @@ export class SqliteJournal implements Journal {
   readonly ledger: SqliteLedger;
   readonly history: History;
   readonly streams: StreamIndex;
+  readonly notes: Notes;
+  readonly mark: string;
   readonly #parts: JournalParts;
   readonly #listeners = new Set<(health: JournalHealth) => void>();
   #stopTicking: () => void = () => {};
@@ -61,6 +66,8 @@ export class SqliteJournal implements Journal {
     this.ledger = parts.ledger;
     this.history = parts.history;
     this.streams = parts.streams;
+    this.notes = parts.notes;
+    this.mark = parts.mark;
     this.#tick();
   }
 

@@ -8,6 +8,7 @@ import type { JournalTuning } from "../journal.ts";
 import type { ClockMark } from "./clock-guard.ts";
 import type { Command, Group, GroupResult } from "./group.ts";
 import type { CreateLedgerStore } from "./ledger-port.ts";
+import { loadMark, loadNotes } from "./notes.ts";
 import { EventPacker } from "./packed-events.ts";
 import { Retention } from "./retention.ts";
 import { createSpace, type Space, type Watermark } from "./space.ts";
@@ -73,6 +74,8 @@ export class WriterHost {
       clean: Number(meta.get("clean")?.value ?? 1) === 1,
       mark: typeof mark === "string" ? (JSON.parse(mark) as ClockMark) : null,
       ledger: this.#writer.ledger.load(),
+      notes: loadNotes(storage),
+      journalMark: loadMark(storage),
       sinks: storage
         .prepare("SELECT name, state FROM sink")
         .all()

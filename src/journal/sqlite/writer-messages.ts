@@ -3,6 +3,7 @@ import type { Seq } from "../../event.ts";
 import type { JournalTuning } from "../journal.ts";
 import type { ClockMark } from "./clock-guard.ts";
 import type { Command, Group, GroupResult } from "./group.ts";
+import type { StoredNote } from "./notes.ts";
 import type { PackedEvents } from "./packed-events.ts";
 import type { SpaceReason } from "./space.ts";
 import type { CommandResult } from "./writer.ts";
@@ -59,6 +60,9 @@ export interface WriterStart {
   readonly mark: ClockMark | null;
   /** What `LedgerStore.load` returned. */
   readonly ledger: unknown;
+  readonly notes: readonly StoredNote[];
+  /** What tells this journal from every other. */
+  readonly journalMark: string;
   /** Sinks' durable states, as JSON, by name. */
   readonly sinks: readonly { readonly name: string; readonly state: string }[];
 }

@@ -32,7 +32,7 @@ export const mqttSourceSchema = object({
   client_id: text()
     .optional()
     .describe(
-      "The name of the session at the broker. Default: made of the source's name and the journal's own mark, so that no two Leats share one.",
+      "The name of the session at the broker. Default: `leat-<source>-<mark>`, with the journal's own mark, so that no two Leats share one.",
     ),
   session_expiry: duration()
     .refine((ms) => ms >= 1_000 && ms <= SESSION_MOST_MS, {

@@ -14,7 +14,8 @@ import type { Source, SourceHost, SourceType } from "../../component.ts";
 import { systemChance } from "../../ports.ts";
 import { type MqttSourceConfig, mqttSourceSchema } from "./config.ts";
 import { Intake } from "./intake.ts";
-import { subscribe } from "./subscribe.ts";
+import { SessionNotes } from "./session-note.ts";
+import { bringInLine } from "./subscribe.ts";
 
 const SESSION_LOST =
   "the broker has forgotten our session: what came since the connection was lost is gone (see session_expiry, and whether the broker keeps its sessions on disk)";
@@ -24,15 +25,15 @@ class MqttSource implements Source {
   readonly #host: SourceHost;
   readonly #clientId: string;
   #supervised: Supervised | null = null;
-  /** The broker has had a session of ours, as far as we know. */
-  #hadSession = false;
-  /** And it had all our filters: it need not be asked for them again. */
-  #subscribed = false;
+  readonly #session: string;
+  readonly #notes: SessionNotes;
 
   constructor(config: MqttSourceConfig, host: SourceHost) {
     this.#config = config;
     this.#host = host;
-    this.#clientId = config.client_id ?? `leat-${host.name}`;
+    this.#clientId = config.client_id ?? `leat-${host.name}-${host.mark}`;
+    this.#session = `${config.url} ${this.#clientId}`;
+    this.#notes = new SessionNotes(host, this.#session);
   }
 
   async start(): Promise<void> {
@@ -48,8 +49,7 @@ class MqttSource implements Source {
   }
 
   async #live(up: () => void, signal: AbortSignal): Promise<void> {
-    const { url } = this.#config;
-    const turn = await takeTurn(`${url} ${this.#clientId}`, this.#host.clock, signal);
+    const turn = await takeTurn(this.#session, this.#host.clock, signal);
     try {
       await this.#converse(up, signal);
     } finally {
@@ -84,18 +84,14 @@ class MqttSource implements Source {
 
   /** Rejects with a BrokerError where a subscription is denied. */
   async #begin({ client, connack }: Connection): Promise<void> {
-    const { topics, version, qos } = this.#config;
-    if (!connack.sessionPresent && this.#hadSession) {
+    const { topics: filters, version, qos: asked } = this.#config;
+    const qos = asked === 0 ? 0 : 1;
+    const resumed = connack.sessionPresent;
+    if (!resumed && this.#notes.current.granted !== null) {
       this.#host.stands({ state: "waiting", error: "session_lost", message: SESSION_LOST });
     }
-    // 3.1.1 has retained messages sent again at each SUBSCRIBE, and that is at each reconnect.
-    if (connack.sessionPresent && this.#subscribed && version === "3.1.1") return;
-    this.#subscribed = false;
-    const granted = await subscribe(client, topics, qos === 0 ? 0 : 1);
-    this.#hadSession = true;
-    this.#subscribed = true;
-    if (qos > 0 && granted.includes(0)) {
-      const less = topics.filter((_topic, at) => granted[at] === 0);
+    const less = await bringInLine(client, { filters, qos, version }, this.#notes, resumed);
+    if (less.length > 0) {
       this.#host.log.warn(
         { topics: less },
         "the broker grants QoS 0 only: messages may be lost on their way to us",
