@@ -12,6 +12,7 @@ import type { BrokerError } from "../supervise.ts";
 import { tlsOptions } from "../tls.ts";
 import type { RabbitmqConnectionConfig } from "./connection.ts";
 import { channelFailure, connectionFailure, type Doing } from "./failure.ts";
+import { keepRawProperties } from "./raw-properties.ts";
 import { type BrokerAddress, parseAddress } from "./url.ts";
 
 /** From the first packet to an open connection. */
@@ -49,6 +50,7 @@ export async function openClient(options: OpenOptions): Promise<Client> {
   try {
     const address = parseAddress(config.url[turn % config.url.length] as string);
     const model = await connect(connectOptions(address, config), socketOptions(options, socket.signal));
+    keepRawProperties(model);
     return watched(model, clock, destroy);
   } catch (cause) {
     throw connectionFailure(cause);

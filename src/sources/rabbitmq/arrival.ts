@@ -1,5 +1,10 @@
 /** What a message of RabbitMQ is as an arrival. */
-import type { ConsumeMessage, MessageProperties } from "amqplib";
+import type { ConsumeMessage } from "amqplib";
+import {
+  type ExactProperties,
+  exactProperties,
+  type PropertyName,
+} from "../../brokers/rabbitmq/raw-properties.ts";
 import type { Arrival } from "../../component.ts";
 import { hopsOf, packBrokerHeaders } from "../attributes.ts";
 
@@ -9,7 +14,7 @@ type Header = readonly [name: string, value: string | Uint8Array];
  * Properties that become headers of these names; a header of the message's own by such a name doesn't count. The content
  * type stands where expressions look for it.
  */
-const PROPERTIES: readonly (readonly [property: keyof MessageProperties, header: string])[] = [
+const PROPERTIES: readonly (readonly [property: PropertyName, header: string])[] = [
   ["contentType", "content-type"],
   ["contentEncoding", "content-encoding"],
   ["messageId", "amqp-message-id"],
@@ -22,16 +27,30 @@ const PROPERTIES: readonly (readonly [property: keyof MessageProperties, header:
   ["userId", "amqp-user-id"],
   ["appId", "amqp-app-id"],
 ];
-const OURS = new Set(["amqp-exchange", "amqp-redelivered", ...PROPERTIES.map(([, header]) => header)]);
+/** What can't be read of the headers, as it came. */
+const UNREAD = "amqp-unread-headers";
+const OURS = new Set([
+  "amqp-exchange",
+  "amqp-redelivered",
+  UNREAD,
+  ...PROPERTIES.map(([, header]) => header),
+]);
+
+/** The part of a message that becomes names and headers. */
+type Named = Pick<ExactProperties, "properties"> & {
+  readonly headers: readonly (readonly [name: string, value: unknown])[];
+  readonly unread: Uint8Array | null;
+};
 
 /** Never throws. `queue` is where it came from. */
 export function toArrival(message: ConsumeMessage, queue: string): Arrival {
-  const { fields, properties, content } = message;
-  const own = properties.headers ?? {};
-  const headers = headersOf(message, own);
+  const { fields, content } = message;
+  const named = namedOf(message);
+  const headers = headersOf(named, message);
+  const type = (name: string) => textual(named.headers.findLast(([own]) => own === name)?.[1]);
   return {
-    id: textual(properties.messageId),
-    type: textual(own["cloudEvents:type"]) ?? textual(own.cloudEvents_type) ?? textual(properties.type),
+    id: textual(named.properties.messageId),
+    type: type("cloudEvents:type") ?? type("cloudEvents_type") ?? textual(named.properties.type),
     key: null,
     subject: textual(fields.routingKey),
     headers: packBrokerHeaders(headers),
@@ -41,20 +60,33 @@ export function toArrival(message: ConsumeMessage, queue: string): Arrival {
   };
 }
 
+function namedOf({ properties }: ConsumeMessage): Named {
+  return (
+    exactProperties(properties) ?? {
+      properties,
+      headers: Object.entries(properties.headers ?? {}),
+      unread: null,
+    }
+  );
+}
+
+/** Bytes that are no text are a name too: two of them must not become one. */
 function textual(value: unknown): string | null {
+  if (value instanceof Uint8Array) return `hex:${Buffer.from(value).toString("hex")}`;
   return typeof value === "string" && value !== "" ? value : null;
 }
 
-function headersOf({ fields, properties }: ConsumeMessage, own: object): Header[] {
+function headersOf({ properties, headers: own, unread }: Named, { fields }: ConsumeMessage): Header[] {
   const headers: Header[] = [];
-  for (const [name, value] of Object.entries(own)) {
+  for (const [name, value] of own) {
     if (!OURS.has(name.toLowerCase())) headers.push([name, headerValue(value)]);
   }
   for (const [property, name] of PROPERTIES) {
-    const value: unknown = properties[property];
+    const value = properties[property];
     if (value === undefined) continue;
-    headers.push([name, property === "timestamp" ? instant(Number(value)) : String(value)]);
+    headers.push([name, property === "timestamp" ? instant(Number(value)) : headerValue(value)]);
   }
+  if (unread !== null && unread.byteLength > 0) headers.push([UNREAD, unread]);
   headers.push(["amqp-exchange", fields.exchange]);
   if (fields.redelivered) headers.push(["amqp-redelivered", "true"]);
   return headers;
@@ -78,6 +110,7 @@ export function headerValue(value: unknown): string | Uint8Array {
 /** Buffers have a `toJSON` that goes before; what they were is `this[key]`. */
 function forJson(this: Record<string, unknown>, key: string, value: unknown): unknown {
   const was = this[key];
+  if (typeof was === "bigint") return String(was);
   if (was instanceof Uint8Array) return Buffer.from(was).toString("base64");
   return typeof was === "object" && was !== null ? (tagged(was) ?? value) : value;
 }
