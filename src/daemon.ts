@@ -11,7 +11,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { adminEndpoints } from "./admin/endpoints.ts";
 import { formatProblem, type LoadResult } from "./config/load.ts";
 import { type Assembly, assemble, type Difference, difference, endpointsOf } from "./daemon/assembly.ts";
-import { componentsOf, startAll, stopAll } from "./daemon/components.ts";
+import { type Component, componentsOf, startAll, stopAll, stopWithin } from "./daemon/components.ts";
 import { type Expiries, watchExpiries } from "./daemon/expiries.ts";
 import type { DaemonFace, Phase, Readiness, ReloadResult, SinkStatus, SourceStatus } from "./daemon/face.ts";
 import { tellOfIntake } from "./daemon/intake-log.ts";
@@ -55,6 +55,10 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
 /** Of the time that is left after `shutdown.delay`: for what is under way. The rest is for readers' `bye` and the journal. */
 const GRACE_SHARE = 0.7;
 const BYE_MS = 2_000;
+/** For the journal, at the very end. */
+const CLOSE_MS = 1_000;
+/** What a broker's source gets to end before its successor begins beside it. */
+const SUCCESSION_MS = 10_000;
 
 export class Daemon implements DaemonFace {
   readonly version = version;
@@ -119,7 +123,7 @@ export class Daemon implements DaemonFace {
     this.journal.configure(tuningOf(plan, settings));
     const replacedTargetsEnded = delivery.apply(targets.pushed, targets.streams);
     // Sources only now: what they take has its routes. A broker keeps what comes between the two.
-    await stopAll(changes.stopSourcesFirst);
+    await this.#stopWithin(SUCCESSION_MS, changes.stopSourcesFirst);
     await startAll(changes.startSources);
     listener.setEndpoints(endpointsOf(after));
     this.#assembly = after;
@@ -128,6 +132,12 @@ export class Daemon implements DaemonFace {
     for (const note of orphanNotes(this.journal)) this.log.warn({ note }, "a route is gone that still owes");
     void this.#stopReplaced(changes, replacedTargetsEnded);
     return changes;
+  }
+
+  /** A broker that stands still may answer no goodbye. */
+  async #stopWithin(ms: number, components: readonly Component[]): Promise<void> {
+    if (await stopWithin(ms, components, this.clock)) return;
+    this.log.warn({ ms }, "a source or sink has not ended in time: what isn't acknowledged comes again");
   }
 
   /** In the background: a sender in mid-request, an attempt under way, may take their time to end. */
@@ -182,14 +192,15 @@ export class Daemon implements DaemonFace {
   async stop(): Promise<void> {
     this.#phase = "draining";
     const { delayMs, timeoutMs } = this.#settings.shutdown;
+    const closeAt = this.clock.monotonic() + timeoutMs - CLOSE_MS;
     await sleep(delayMs);
     await this.#lastReload;
     const { listener, delivery } = this.#parts;
     const graceMs = GRACE_SHARE * (timeoutMs - delayMs);
     const listenerClosed = listener.stop(graceMs + BYE_MS);
-    const { sources = new Map(), sinks = new Map() } = this.#assembly ?? {};
-    await Promise.all([stopAll(componentsOf(sources)), delivery.stop(graceMs)]);
-    await stopAll(componentsOf(sinks));
+    const { sources, sinks } = this.#assembly ?? { sources: new Map(), sinks: new Map() };
+    await Promise.all([this.#stopWithin(graceMs + BYE_MS, componentsOf(sources)), delivery.stop(graceMs)]);
+    await this.#stopWithin(Math.max(0, closeAt - this.clock.monotonic()), componentsOf(sinks));
     await listenerClosed;
     await this.close();
   }

@@ -1,4 +1,5 @@
 /** Starting and stopping many sources or sinks at once. */
+import type { Clock } from "../ports.ts";
 
 export interface Component {
   start(): Promise<void>;
@@ -21,6 +22,16 @@ export async function startAll(components: Iterable<Component>): Promise<void> {
 
 export async function stopAll(components: Iterable<Component>): Promise<void> {
   await Promise.all([...components].map((component) => component.stop()));
+}
+
+/** Resolves when they are stopped, or after `ms`: false where one still isn't, as with a broker that doesn't answer. */
+export function stopWithin(ms: number, components: Iterable<Component>, clock: Clock): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const cancel = clock.after(ms, () => resolve(false));
+    stopAll(components)
+      .finally(cancel)
+      .then(() => resolve(true), reject);
+  });
 }
 
 export function componentsOf(built: ReadonlyMap<string, { readonly component: Component }>): Component[] {
