@@ -1,7 +1,13 @@
 import { test } from "node:test";
-import { killOften } from "./brokers/kills.ts";
+import { disturbOften, kill, reload, restart } from "./brokers/sources-under-load.ts";
 
-const KILLS = Number(process.env.LEAT_KILLS ?? 20);
+const TIMES = Number(process.env.LEAT_KILLS ?? 20);
 
-test(`kafka, mqtt and rabbitmq: nothing that a broker confirmed is lost over ${KILLS} kill -9 of Leat under load from all of them, and repeats carry the same id (J1, J4)`, (t) =>
-  killOften(t, KILLS));
+for (const [what, disturb] of [
+  ["kill -9 of Leat", kill],
+  ["restarts of Leat", restart],
+  ["reloads that change each source", reload],
+] as const) {
+  test(`over ${TIMES} ${what}: nothing that kafka, mqtt or rabbitmq confirmed is lost under load from all of them, and repeats carry the same id (J1, J4)`, (t) =>
+    disturbOften(t, what, disturb, TIMES));
+}

@@ -51,7 +51,7 @@ class Account {
     this.received.set(id, (this.received.get(id) ?? new Set()).add(headers["webhook-id"]));
   }
 
-  missing(): string[] {
+  get missing(): string[] {
     return [...this.promised].filter((id) => !this.received.has(id));
   }
 
@@ -139,11 +139,22 @@ routes:
   for (const account of accounts) account.begin();
   t.after(() => Promise.all(accounts.map((account) => account.stop())));
 
+  /** What people would look at first. */
+  const picture = async () => {
+    const ask = (path: string) =>
+      fetch(`${daemon.admin}/api/${path}`).then((answer) => answer.text(), String);
+    const figures = accounts.map(({ source, promised, received, missing }) => {
+      const first = missing.slice(0, 3).join(", ");
+      return `${source}: ${promised.size} promised, ${received.size} received, ${missing.length} missing: ${first}`;
+    });
+    const asked = await Promise.all(["sources", "subscriptions", "refusals"].map(ask));
+    return [...figures, ...asked, daemon.output().slice(-8_000)].join("\n");
+  };
   const patiently = async (what: string, condition: () => boolean, timeoutMs: number) => {
     try {
       await waitFor(what, condition, timeoutMs);
     } catch (cause) {
-      throw new Error(`${what}:\n${daemon.output().slice(-8_000)}`, { cause });
+      throw new Error(`${what}:\n${await picture()}`, { cause });
     }
   };
 
@@ -162,7 +173,7 @@ routes:
   await Promise.all(accounts.map((account) => account.stop()));
   await patiently(
     "every confirmed message at the receiver",
-    () => accounts.every((account) => account.missing().length === 0),
+    () => accounts.every((account) => account.missing.length === 0),
     120_000,
   );
   for (const { source, promised, received, deliveries, unsure } of accounts) {
