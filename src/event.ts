@@ -47,7 +47,7 @@ export interface Event extends NewEvent {
 /** How many Leats an event may come through before its deliveries are dead. */
 export const MAX_HOPS = 8;
 
-/** The built-in source: what Leat itself has to say (dead letters, breakers, refusals). */
+/** The built-in source: what Leat itself has to say (dead letters, breakers, refusals, sources without their broker). */
 export const LEAT_SOURCE = "leat";
 
 /** The type of an event of `leat` that stands for another in a stream (journal/sqlite/replay-event.ts). No route has it. */
