@@ -24,6 +24,8 @@ export interface Client {
   readonly model: ChannelModel;
   /** Resolves with why, once the connection has ended. */
   readonly over: Promise<BrokerError>;
+  /** The same at once, as a channel's end doesn't tell it; null while it is open. */
+  readonly why: BrokerError | null;
   /** Ends it: politely where the broker answers, and within 2 s in any case. Never rejects. */
   close(): Promise<void>;
 }
@@ -86,15 +88,20 @@ function socketOptions({ config, name }: OpenOptions, signal: AbortSignal): Sock
 function watched(model: ChannelModel, clock: Clock, destroy: () => void): Client {
   const { promise: over, resolve } = Promise.withResolvers<BrokerError>();
   let first: unknown;
+  let why: BrokerError | null = null;
   model.on("error", (error) => (first ??= error));
   model.on("close", (error) => {
-    resolve(connectionFailure(first ?? error));
+    why = connectionFailure(first ?? error);
+    resolve(why);
     // The rest of a goodbye may still be under way; a peer that is silent never ends its side.
     clock.after(CLOSE_MS, destroy);
   });
   return {
     model,
     over,
+    get why() {
+      return why;
+    },
     async close() {
       const cancel = clock.after(CLOSE_MS, destroy);
       // Its promise never settles where the connection is cut before the broker's answer.

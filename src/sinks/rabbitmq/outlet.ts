@@ -30,11 +30,12 @@ export async function openOutlet(client: Client, exchange: string): Promise<Outl
   };
   try {
     const channel = await client.model.createConfirmChannel();
-    const outlet = new Outlet(channel, exchange, channelOver(channel, doing));
+    const over = channelOver(channel, doing).then((error) => client.why ?? error);
+    const outlet = new Outlet(channel, exchange, over);
     if (exchange !== "") await channel.checkExchange(exchange);
     return outlet;
   } catch (cause) {
-    throw channelFailure(cause, doing);
+    throw client.why ?? channelFailure(cause, doing);
   }
 }
 

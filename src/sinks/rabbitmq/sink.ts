@@ -6,8 +6,8 @@
 import { type Client, openClient } from "../../brokers/rabbitmq/client.ts";
 import { rabbitmqConnection } from "../../brokers/rabbitmq/connection.ts";
 import { writtenPlace } from "../../brokers/rabbitmq/place.ts";
-import { unlessAborted } from "../../brokers/wait.ts";
 import { BrokerError, type Supervised, supervise } from "../../brokers/supervise.ts";
+import { unlessAborted } from "../../brokers/wait.ts";
 import type {
   Message,
   PushedSink,

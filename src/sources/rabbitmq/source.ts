@@ -67,11 +67,14 @@ class RabbitmqSource implements Source, HasLag {
     let end: End | null;
     try {
       end = await this.#consume(client, up, signal);
+      if (end?.why === "failed") throw end.error;
+    } catch (error) {
+      // A channel that ends with its connection doesn't say why.
+      throw client.why ?? error;
     } finally {
       this.#lag.forget();
       await client.close();
     }
-    if (end?.why === "failed") throw end.error;
     if (end?.why === "stalled") throw JOURNAL_WAITS;
     if (end?.why === "held") await pause(clock, HELD_MS, signal);
   }
