@@ -46,6 +46,11 @@ export class Outlet {
     );
   }
 
+  /** The connection is over, or about to be: nothing more goes over it. */
+  get over(): boolean {
+    return this.#ended !== null || !this.#client.connected || this.#client.disconnecting;
+  }
+
   async publish(publication: Publication, signal: AbortSignal): Promise<Report> {
     if (publication.bytes > this.#mostBytes) {
       return {

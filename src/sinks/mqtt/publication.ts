@@ -13,7 +13,7 @@ export interface Publication {
   readonly contentType: string | null;
   /** Null with 3.1.1. */
   readonly userProperties: UserProperties | null;
-  /** Of the whole packet; at most a few bytes too many. */
+  /** Of the whole packet. */
   readonly bytes: number;
 }
 
@@ -28,28 +28,33 @@ export class Unpublishable extends Error {
   }
 }
 
-/** Fixed header, packet id, lengths, and the properties' own codes. */
-const PACKET_BYTES = 16;
-/** A user property's code and two lengths. */
-const PROPERTY_BYTES = 5;
+/** A property's code, and the length before each text. */
+const [CODE, LENGTH] = [1, 2];
 
 /** Throws Unpublishable. */
 export function publicationOf(message: Message, config: MqttSinkConfig): Publication {
   const topic = topicOf(message, config);
   const { body } = message;
   const payload = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
-  const bare = PACKET_BYTES + Buffer.byteLength(topic) + payload.byteLength;
+  const bare = LENGTH + Buffer.byteLength(topic) + (config.qos === 0 ? 0 : LENGTH) + payload.byteLength;
   if (config.version === "3.1.1") {
-    return { topic, payload, contentType: null, userProperties: null, bytes: bare };
+    return { topic, payload, contentType: null, userProperties: null, bytes: withLength(bare, CODE) };
   }
   const contentType = message.contentType === "" ? null : message.contentType;
   if (contentType !== null) checked("content-type", contentType);
   const pairs = [...propertiesOf(message, config)];
-  const bytes = pairs.reduce(
-    (sum, [name, value]) => sum + PROPERTY_BYTES + Buffer.byteLength(name) + Buffer.byteLength(value),
-    bare + Buffer.byteLength(contentType ?? ""),
+  const properties = pairs.reduce(
+    (sum, [name, value]) => sum + CODE + 2 * LENGTH + Buffer.byteLength(name) + Buffer.byteLength(value),
+    contentType === null ? 0 : CODE + LENGTH + Buffer.byteLength(contentType),
   );
+  const bytes = withLength(withLength(properties, bare), CODE);
   return { topic, payload, contentType, userProperties: collect(pairs), bytes };
+}
+
+/** The bytes of `length` and what it counts, beside `more`: a length has a byte for each 7 bits. */
+function withLength(length: number, more: number): number {
+  const digits = length < 2 ** 7 ? 1 : length < 2 ** 14 ? 2 : length < 2 ** 21 ? 3 : 4;
+  return digits + length + more;
 }
 
 function topicOf({ fields }: Message, config: MqttSinkConfig): string {

@@ -54,7 +54,7 @@ class MqttSink implements PushedSink {
       if (!(error instanceof Unpublishable)) throw error;
       return { result: "rejected", error: error.error, message: error.message };
     }
-    if (this.#outlet === null) await this.#connected(signal);
+    while (!signal.aborted && (this.#outlet === null || this.#outlet.over)) await this.#connected(signal);
     return this.#outlet === null || signal.aborted
       ? this.#notConnected()
       : this.#outlet.publish(publication, signal);
