@@ -3,10 +3,14 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { Kafka, logLevel } from "kafkajs";
+import { mendKafkajs } from "../../src/brokers/kafka/kafkajs-mends.ts";
 import { type Certificates, keyAndChain, makeCertificates } from "./certificates.ts";
 import { brokerPort } from "./port.ts";
 import { kafkaJars, required } from "./programs.ts";
 import { type Broker, brokerFolder, serverProcess } from "./server-process.ts";
+
+/** kafkajs alone warns of a time-out in the past at each connection. */
+mendKafkajs();
 
 export interface KafkaBroker extends Broker {
   /** `127.0.0.1:<port>`: no TLS, no password. Topics are made when asked for (`createTopics`), never by themselves. */

@@ -26,6 +26,7 @@ test("the examples pass with variables too, where no secret file is needed", () 
     READER_TOKEN: secret,
     GITHUB_WEBHOOK_SECRET: secret,
     DEVICE_KEY: secret,
+    PARTNER_SECRET: secret,
   };
   const files = readdirSync(join(ROOT, "config")).map((name) => join(ROOT, "config", name));
   for (const file of files.filter((path) => statSync(path).isFile())) {
