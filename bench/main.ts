@@ -1,7 +1,8 @@
 /**
  * `npm run bench [-- --only NAME,… --json FILE …]`: prints a table of figures of Leat beside those of baselines from the
- * same run; docs/bench.md explains them. Exits 1 when a row misses its bar.
+ * same run, and writes them into docs/bench.json; docs/bench.md explains them. Exits 1 when a row misses its bar.
  */
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { isMeasurement, MEASUREMENTS, type MeasurementName } from "./measurements.ts";
 import { record } from "./record.ts";
@@ -12,7 +13,7 @@ import { ensureWrk } from "./tools.ts";
 const { values } = parseArgs({
   options: {
     only: { type: "string" },
-    json: { type: "string" },
+    json: { type: "string", default: join(import.meta.dirname, "..", "docs", "bench.json") },
     rounds: { type: "string", default: "7" },
     seconds: { type: "string", default: "3" },
     kept: { type: "string", default: "5000000" },
@@ -48,7 +49,7 @@ for (const name of names) {
   measured.push({ name, rows: await MEASUREMENTS[name](options) });
   console.error(`${name}: measured in ${((performance.now() - start) / 1000).toFixed(0)} s`);
   // At once: what a long run has measured isn't lost when its end is.
-  if (values.json !== undefined) record(values.json, { date, command, measured }, all);
+  record(values.json, { date, command, measured }, all);
 }
 const rows = measured.flatMap((one) => one.rows);
 console.log(terminalTable(rows));
