@@ -14,12 +14,15 @@ export interface LedgerLine {
   /** RFC 3339. */
   readonly at: string;
   readonly machine: string;
+  /** Whether all that the run asserts held, also what it asserted behind its ledger. */
+  readonly passed: boolean;
   readonly ledger: Ledger;
 }
 
 /**
- * Prints a fault run's ledger as the test's diagnostic and, where `LEAT_FAULTS_JSON` names a file, appends it there as
- * a line of JSON, from which `node test/faults/report.ts` writes docs/faults.md.
+ * Prints a fault run's ledger as the test's diagnostic, at once, so that a run that fails shows its figures too. Once the
+ * run is over, and where `LEAT_FAULTS_JSON` names a file, it is appended there as a line of JSON, with whether the run
+ * passed: `node test/faults/report.ts` writes docs/faults.md from it, and refuses what didn't.
  */
 export function recordLedger(t: TestContext, ledger: Ledger): void {
   const figures = Object.entries(ledger).map(([name, value]) => `${name} ${value}`);
@@ -27,8 +30,11 @@ export function recordLedger(t: TestContext, ledger: Ledger): void {
   const to = process.env.LEAT_FAULTS_JSON;
   if (to === undefined) return;
   const file = relative(resolve(import.meta.dirname, "../.."), t.filePath ?? "");
-  const line: LedgerLine = { test: t.name, file, at: new Date().toISOString(), machine: machine(), ledger };
-  appendFileSync(to, `${JSON.stringify(line)}\n`);
+  const at = new Date().toISOString();
+  t.after(() => {
+    const line: LedgerLine = { test: t.name, file, at, machine: machine(), passed: t.passed, ledger };
+    appendFileSync(to, `${JSON.stringify(line)}\n`);
+  });
 }
 
 function machine(): string {

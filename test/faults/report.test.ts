@@ -5,8 +5,9 @@ import type { LedgerLine } from "./ledger.ts";
 import { withLedgers } from "./report.ts";
 
 const PAGE = readFileSync(new URL("../../docs/faults.md", import.meta.url), "utf8");
-const line = (test: string, lost: number): LedgerLine => ({
+const line = (test: string, lost: number, passed = true): LedgerLine => ({
   test,
+  passed,
   file: "test/faults/kill.fault.ts",
   at: "2026-11-21T07:00:00.000Z",
   machine: "2 x a processor",
@@ -14,10 +15,17 @@ const line = (test: string, lost: number): LedgerLine => ({
 });
 
 test("of each run the last ledger stands in the page, in the place of those before, and the text around it stays", () => {
-  const once = withLedgers(PAGE, [line("a", 1), line("b", 0), line("a", 0)]);
+  const once = withLedgers(PAGE, [line("a", 1, false), line("b", 0), line("a", 0)]);
   assert.match(once, /\| a \| promised: 12,345; lost: 0; refused: 3 x 503 \\\| cut \|\n\| .* \| b \|/);
   assert.doesNotMatch(once, /lost: 1;/);
   assert.equal(withLedgers(once, [line("a", 0), line("b", 0)]), once);
   assert.equal(once.split("\n## ").length, PAGE.split("\n## ").length);
   assert.throws(() => withLedgers("no place", []), /lacks/);
+});
+
+test("a run that failed last has no ledger in the page, whatever it counted", () => {
+  assert.throws(
+    () => withLedgers(PAGE, [line("a", 0), line("b", 0), line("a", 0, false)]),
+    /not passed.*\n.* a$/,
+  );
 });

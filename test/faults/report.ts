@@ -1,7 +1,7 @@
 /**
  * Writes the ledgers of a fault programme into docs/faults.md: `LEAT_FAULTS_JSON=<file> node test/faults/report.ts`, the
  * file being the one that `npm run test:faults` appended to under the same name. Of a run that is there twice the last
- * one counts; the text around the ledgers is kept.
+ * one counts, and it has to have passed: a ledger of one that didn't is refused. The text around the ledgers is kept.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
@@ -10,7 +10,7 @@ import type { Ledger, LedgerLine } from "./ledger.ts";
 const PAGE = resolve(import.meta.dirname, "../../docs/faults.md");
 const [BEGIN, END] = ["<!-- ledgers: test/faults/report.ts writes them -->", "<!-- end of ledgers -->"];
 
-/** The page with these ledgers in the place of those it has. Throws where it has no such place. */
+/** The page with these ledgers in the place of those it has. Throws where it has no such place, or where a run failed. */
 export function withLedgers(page: string, lines: readonly LedgerLine[]): string {
   const [begin, end] = [page.indexOf(BEGIN), page.indexOf(END)];
   if (begin < 0 || end < begin) throw new Error(`the page lacks ${BEGIN} or ${END}`);
@@ -19,6 +19,9 @@ export function withLedgers(page: string, lines: readonly LedgerLine[]): string 
 
 function section(lines: readonly LedgerLine[]): string {
   const last = new Map(lines.map((line) => [`${line.file} ${line.test}`, line]));
+  // What was written before lines said it counts as failed.
+  const failed = [...last].filter(([, { passed }]) => passed !== true).map(([run]) => run);
+  if (failed.length > 0) throw new Error(`not passed, and so no ledgers:\n${failed.join("\n")}`);
   const machines = new Map<string, LedgerLine[]>();
   for (const line of [...last.values()].sort((a, b) => (a.file < b.file ? -1 : a.file > b.file ? 1 : 0))) {
     machines.set(line.machine, [...(machines.get(line.machine) ?? []), line]);
