@@ -76,6 +76,13 @@ function withFields(source: string, yaml: string, fields: string): string {
   return yaml.replace(/ }$/, `, ${source === "kafka" ? `${SOONER}, ` : ""}${fields} }`);
 }
 
+async function allConnected(admin: string): Promise<boolean> {
+  const { sources } = (await (await fetch(`${admin}/api/sources`)).json()) as {
+    sources: { broker: { state: string } | null }[];
+  };
+  return sources.length === FAMILIES.length && sources.every(({ broker }) => broker?.state === "connected");
+}
+
 export interface Disturbed {
   readonly daemon: Daemon;
   /** Writes the configuration with these fields on each source. */
@@ -136,6 +143,8 @@ routes:
   const daemon = await makeDaemon(yaml("decode: auto"));
   t.after(daemon.close);
   await daemon.start();
+  // What MQTT is sent before the first subscription is for nobody.
+  await waitFor("every source to have its broker", () => allConnected(daemon.admin), 60_000);
   for (const account of accounts) account.begin();
   t.after(() => Promise.all(accounts.map((account) => account.stop())));
 
