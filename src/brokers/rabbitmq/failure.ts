@@ -9,7 +9,7 @@ const CONNECTION_FORCED = 320;
 const ACCESS_REFUSED = 403;
 const NOT_FOUND = 404;
 const RESOURCE_LOCKED = 405;
-const PRECONDITION_FAILED = 406;
+export const PRECONDITION_FAILED = 406;
 
 const BY_NODE_CODE: Record<string, readonly [word: string, message: string]> = {
   ECONNREFUSED: ["connection_refused", "nothing listens there: is RabbitMQ running, and is the port right?"],

@@ -10,7 +10,7 @@
  */
 import { type ConfirmChannel, IllegalOperationError, type Message as Returned } from "amqplib";
 import { type Client, channelOver } from "../../brokers/rabbitmq/client.ts";
-import { channelFailure } from "../../brokers/rabbitmq/failure.ts";
+import { channelFailure, PRECONDITION_FAILED } from "../../brokers/rabbitmq/failure.ts";
 import type { BrokerError } from "../../brokers/supervise.ts";
 import type { Report } from "../../component.ts";
 import type { Properties } from "./properties.ts";
@@ -47,13 +47,18 @@ const NACKED = failed({
     "the broker refused it (nack): a queue of the exchange is full (x-overflow: reject-publish), or failed",
 });
 
+interface Pending {
+  readonly bytes: number;
+  resolve(report: Report): void;
+}
+
 export class Outlet {
   /** Resolves with why, once the channel has ended. */
   readonly over: Promise<BrokerError>;
   readonly #channel: ConfirmChannel;
   readonly #exchange: string;
-  /** What ends a delivery that is under way, by its trace context. */
-  readonly #pending = new Map<string, (report: Report) => void>();
+  /** Deliveries that are under way, by their trace context. */
+  readonly #pending = new Map<string, Pending>();
   /** Deliveries that wait until the socket takes more. */
   readonly #waiting = new Set<() => void>();
   #full = false;
@@ -65,6 +70,7 @@ export class Outlet {
     this.over = over;
     channel.on("return", (message) => this.#returned(message));
     channel.on("drain", () => this.#room());
+    channel.on("error", (error) => this.#refused(error));
     // Before amqplib's own listener, which calls what waits for a confirm.
     channel.prependListener("close", () => {
       this.#closed = true;
@@ -89,7 +95,7 @@ export class Outlet {
     const key = String(properties.headers.traceparent);
     const giveUp = () => resolve(UNANSWERED);
     signal.addEventListener("abort", giveUp);
-    this.#pending.set(key, resolve);
+    this.#pending.set(key, { bytes: body.byteLength, resolve });
     try {
       this.#send(routingKey, body, properties, key);
     } catch (error) {
@@ -110,8 +116,9 @@ export class Outlet {
   #send(routingKey: string, body: Uint8Array, properties: Properties, key: string): void {
     const content = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
     const confirmed = (error: unknown) => {
-      const resolve = this.#pending.get(key);
-      if (resolve === undefined) return;
+      const pending = this.#pending.get(key);
+      if (pending === undefined) return;
+      const { resolve } = pending;
       if (error === null) resolve(DELIVERED);
       else if (this.#closed) void this.over.then((why) => resolve(failed(why)));
       else resolve(NACKED);
@@ -121,11 +128,22 @@ export class Outlet {
 
   #returned({ fields, properties }: Returned): void {
     const message = `no queue of ${this.#exchange === "" ? "that name" : `exchange '${this.#exchange}'`} takes messages with routing key '${fields.routingKey}': bind one, or mend the key`;
-    this.#pending.get(String(properties.headers?.traceparent))?.({
+    this.#pending.get(String(properties.headers?.traceparent))?.resolve({
       result: "rejected",
       error: "unroutable",
       message,
     });
+  }
+
+  /**
+   * Over the broker's `max_message_size`, which it doesn't tell of before: if one was too large, the largest was. It would
+   * end this channel at each attempt, for all that are on it.
+   */
+  #refused(error: Error): void {
+    if (!("code" in error) || error.code !== PRECONDITION_FAILED) return;
+    const [largest] = [...this.#pending.values()].toSorted((a, b) => b.bytes - a.bytes);
+    const message = `the broker closed the channel for it: ${error.message}`;
+    largest?.resolve({ result: "rejected", error: "precondition", message });
   }
 
   #room(): void {

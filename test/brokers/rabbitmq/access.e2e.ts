@@ -11,7 +11,7 @@ import { BrokerHost, outside, ownQueue, startSink, startSource } from "./kit.ts"
 
 let broker: Rabbitmq;
 before(async () => {
-  broker = await startRabbitmq({ secure: true });
+  broker = await startRabbitmq({ secure: true, conf: "max_message_size = 1000000" });
 });
 after(() => broker.close());
 
@@ -69,6 +69,25 @@ test("a sink with a wrong password fails each delivery with that reason at its t
   await waitFor("its word", () => sink.standings.length > 0);
   const report = await sink.deliver({ routing_key: "q" }, {}, 300);
   assert.equal(report.result === "failed" && report.error, "auth");
+});
+
+test("an event over the broker's own limit is dead at once, and those beside it are delivered in the end", async (t) => {
+  const there = await outside(t, broker.url);
+  const queue = await ownQueue(there);
+  const sink = await startSink(t, { url: broker.url });
+  const small = { body: Buffer.alloc(900_000, 1) };
+  const all = [small, small, { body: Buffer.alloc(1_000_001, 2) }, small, { body: Buffer.alloc(1_100_000) }];
+  const reports = await Promise.all(all.map((over) => sink.deliver({ routing_key: queue }, over)));
+  const errors = reports.map((report) => (report.result === "delivered" ? "" : report.error));
+  assert.equal(errors[4], "precondition");
+  const again = await Promise.all(all.slice(0, 4).map((over) => sink.deliver({ routing_key: queue }, over)));
+  assert.equal(again[2]?.result, "rejected");
+  assert.match(again[2]?.result === "rejected" ? again[2].message : "", /max size/);
+  for (const one of await Promise.all(
+    all.slice(0, 2).map((over) => sink.deliver({ routing_key: queue }, over)),
+  )) {
+    assert.deepEqual(one, { result: "delivered" });
+  }
 });
 
 test("amqps: the broker's certificate is checked against the given issuer and name", async (t) => {
