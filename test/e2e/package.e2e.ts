@@ -47,7 +47,8 @@ test("the package holds what is run and read, and nothing else", () => {
   );
   assert.deepEqual(
     files.filter(
-      (file) => !/^(dist|config|docs)\/|^(package\.json|LICENSE|README\.md|CHANGELOG\.md)$/.test(file),
+      (file) =>
+        !/^(dist|config|docs|examples)\/|^(package\.json|LICENSE|README\.md|CHANGELOG\.md)$/.test(file),
     ),
     [],
   );
