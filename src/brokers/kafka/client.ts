@@ -30,7 +30,7 @@ export interface ClientOptions {
   readonly log: Logger;
   /** None: a failure is told at once. */
   readonly retries?: number;
-  /** Told of each line that the library logs. */
+  /** Told of each line that the library logs, the least of them too: some things it says nowhere else. */
   readonly logged?: (entry: LogEntry) => void;
   /** Told when its last connection is gone, of which kafkajs says nothing before it is used again. */
   readonly alone?: () => void;
@@ -52,7 +52,7 @@ export function openClient(
     authenticationTimeout: CONNECT_MS,
     requestTimeout: REQUEST_MS,
     retry: retries === undefined ? RETRY : { ...RETRY, retries },
-    logLevel: logLevel.INFO,
+    logLevel: logged === undefined ? logLevel.INFO : logLevel.DEBUG,
     // Its errors come to us as errors too; which of them counts, we say.
     logCreator: () => (entry) => {
       logged?.(entry);

@@ -117,7 +117,10 @@ const TLS: Meaning = {
 const BY_NAME: Readonly<Record<string, Meaning>> = {
   KafkaJSSASLAuthenticationError: AUTH,
   KafkaJSRequestTimeoutError: { error: "timeout", remedy: "the broker doesn't answer in time" },
-  KafkaJSConnectionClosedError: { error: "closed", remedy: "the broker closed the connection" },
+  KafkaJSConnectionClosedError: {
+    error: "closed",
+    remedy: "the broker closed the connection: if it always does, does the port expect tls or sasl?",
+  },
   KafkaJSGroupCoordinatorNotFound: { error: "coordinator", remedy: "no broker looks after the group yet" },
   KafkaJSServerDoesNotSupportApiKey: {
     error: "version",

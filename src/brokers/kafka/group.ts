@@ -7,12 +7,13 @@
  *                ▲                   │
  *                └── rebalancing ◄───┘ a heartbeat says so; what is in hand is finished first
  */
-import type { Consumer, EachBatchPayload } from "kafkajs";
+import type { Consumer, EachBatchPayload, LogEntry } from "kafkajs";
 import type { Clock, Logger } from "../../ports.ts";
 import { BrokerError } from "../supervise.ts";
 import { assigner } from "./assigner.ts";
-import { type Client, REQUEST_MS } from "./client.ts";
+import { type Client, openClient, REQUEST_MS } from "./client.ts";
 import { Commits } from "./commits.ts";
+import type { KafkaConnection } from "./connection.ts";
 import { asBrokerError } from "./failure.ts";
 import type { BatchMessage } from "./kafkajs-mends.ts";
 import { placeAtEnd } from "./place.ts";
@@ -36,8 +37,9 @@ const LINGER_MS = 10_000;
 /** An orderly end, with the last commit and a word to the group, may take so long. */
 const GRACE_MS = 3_000;
 
-/** kafkajs tells of it in its log only. */
+/** What kafkajs tells in its log only: a place that isn't there, and why it finds no coordinator. */
 const OUT_OF_RANGE = "Offset out of range, resetting to default offset";
+const NO_COORDINATOR = "Tried to find group coordinator";
 
 interface Work {
   readonly since: number;
@@ -64,8 +66,16 @@ export class GroupMember {
   /** By topic and partition. */
   readonly #work = new Map<string, Work>();
   #placed: Promise<void> = Promise.resolve();
+  /** Why the coordinator wasn't found, at the last try. */
+  #noCoordinator: unknown = null;
 
-  constructor(client: Client, options: GroupOptions, listener: GroupListener, tools: GroupTools) {
+  constructor(
+    connection: KafkaConnection,
+    options: GroupOptions,
+    listener: GroupListener,
+    tools: GroupTools,
+  ) {
+    const client = openClient(connection, { log: tools.log, logged: (entry) => this.#logged(entry) });
     this.#client = client;
     this.#options = options;
     this.#listener = listener;
@@ -96,14 +106,6 @@ export class GroupMember {
     this.#over.promise.catch(() => {});
   }
 
-  /** To be told of each line that kafkajs logs. */
-  static outOfRange(listener: Pick<GroupListener, "outOfRange">) {
-    return ({ log }: { log: { message: string; [field: string]: unknown } }): void => {
-      if (log.message !== OUT_OF_RANGE) return;
-      listener.outOfRange(String(log.topic), Number(log.partition));
-    };
-  }
-
   /** One life. Resolves once `signal` has aborted and all is handed back; rejects with a BrokerError. */
   async run(up: () => void, signal: AbortSignal): Promise<void> {
     const end = () => this.#over.resolve();
@@ -120,7 +122,16 @@ export class GroupMember {
   }
 
   #fail(error: unknown): void {
-    this.#over.reject(asBrokerError(error, this.#client.where));
+    const meant = asBrokerError(error, this.#client.where);
+    const { where } = this.#client;
+    // All that kafkajs has left of a group that we may not use is that it found nobody to ask.
+    const hidden = meant.error === "coordinator" && this.#noCoordinator !== null;
+    this.#over.reject(hidden ? asBrokerError(this.#noCoordinator, where) : meant);
+  }
+
+  #logged({ log }: LogEntry): void {
+    if (log.message === OUT_OF_RANGE) this.#listener.outOfRange(String(log.topic), Number(log.partition));
+    if (log.message === NO_COORDINATOR) this.#noCoordinator = log.error;
   }
 
   #listen(up: () => void): void {

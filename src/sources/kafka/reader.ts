@@ -5,7 +5,6 @@
  *          ▲                                 │
  *          └──────── other topics ◄──────────┘
  */
-import { openClient } from "../../brokers/kafka/client.ts";
 import { asBrokerError, protocolError } from "../../brokers/kafka/failure.ts";
 import { GroupMember } from "../../brokers/kafka/group.ts";
 import { type Looking, look } from "../../brokers/kafka/looking.ts";
@@ -109,14 +108,13 @@ export class KafkaReader implements Source, HasLag {
       outOfRange: (topic, partition) => this.#outOfRange(topic, partition),
     };
     const { group, start, session_timeout: sessionTimeoutMs } = this.#config;
-    const client = openClient(this.#config, { log, logged: GroupMember.outOfRange(listener) });
     const options = {
       group,
       topics,
       start: (topic: string) => (this.#old?.has(topic) === true ? start : "earliest"),
       sessionTimeoutMs,
     };
-    await new GroupMember(client, options, listener, { clock, log }).run(up, signal);
+    await new GroupMember(this.#config, options, listener, { clock, log }).run(up, signal);
   }
 
   /** Ends the reading when there are other topics to read; keeps the lag's other half. */
