@@ -87,18 +87,17 @@ test("missing permissions are said with how to give them, and the sink goes on o
   const connection = {
     brokers: secure.sasl,
     sasl: { type: "plain", user: "limited", password: "secret" },
-    topics: [topic],
   };
   const standingOf = async () => {
     const host = new KafkaHost();
-    await reading(t, host, connection);
+    await reading(t, host, { ...connection, topics: [topic] });
     await waitFor("the standing", () => host.standing?.state === "waiting", 30_000);
     assert.ok(host.standing?.state === "waiting");
     assert.equal(host.standing.error, "forbidden");
     return host.standing.message;
   };
   assert.match(await standingOf(), /may not use the topic: .*kafka-acls\.sh --add/);
-  const sink = await writing(t, { ...connection, topics: undefined, topic });
+  const sink = await writing(t, { ...connection, topic });
   const report = await deliver(sink);
   assert.equal(report.result === "failed" && report.error, "forbidden");
 
