@@ -87,6 +87,8 @@ export class Committer implements DeltaSink {
   #retries = 0;
   #number = 0;
   #scheduled = false;
+  /** This turn has had an event for which there was no room. */
+  #crowded = false;
   /** Some may be in it twice. Not a set: it is emptied with each commit, and leaves a table behind each time. */
   #dirty: DeltaSource[] = [];
   #sinks = new Map<string, SinkState>();
@@ -129,9 +131,8 @@ export class Committer implements DeltaSink {
     if (this.lost !== null) return Promise.reject(this.lost);
     if (this.#closed !== null) return Promise.reject(fullError(this.#closed));
     const bytes = event.body.byteLength + event.headers.byteLength;
-    if (this.uncommittedBytes + bytes > this.#limits.uncommittedBytes && this.uncommittedBytes > 0) {
-      return Promise.reject(busyError());
-    }
+    const over = this.uncommittedBytes + bytes > this.#limits.uncommittedBytes && this.uncommittedBytes > 0;
+    if (over || this.#crowded) return this.#refuse();
     const open = this.#open.packer;
     if (open.count >= this.#grouping.events || (open.count > 0 && open.size + bytes > this.#grouping.bytes)) {
       open.close();
@@ -142,6 +143,17 @@ export class Committer implements DeltaSink {
     this.#overdue.watch();
     this.#schedule();
     return this.#open.append(event, dedupeMs, this.#options.clock.monotonic());
+  }
+
+  /** With it all that comes in the same turn, though it be small enough: what comes in order is refused in order. */
+  #refuse(): Promise<never> {
+    if (!this.#crowded) {
+      this.#crowded = true;
+      this.#options.soon(() => {
+        this.#crowded = false;
+      });
+    }
+    return Promise.reject(busyError());
   }
 
   dirty(source: DeltaSource): void {
