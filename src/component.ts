@@ -121,7 +121,12 @@ export interface SourceHost {
   /** The largest body an event may have, in bytes (`limits`): a source stops reading beyond it. */
   readonly maxEventBytes: number;
   /**
-   * Names the arrival and appends it. Resolves only once it is on disk (J1): tell the upstream yes only then. Rejects
+   * Names the arrival, which `append` else does; a promise where an expression has to be evaluated. Rejects as `append`
+   * does. For sources whose arrivals have an order: one may be named later than the one behind it.
+   */
+  identify(arrival: Arrival): void | Promise<void>;
+  /**
+   * Names the arrival and appends it, at once where it has its name. Resolves only once it is on disk (J1): tell the upstream yes only then. Rejects
    * with a LeatError: `refused` (id, key or headers over a limit), `unavailable` (journal full, too much uncommitted,
    * waited too long; `retryAfterMs` is set) or `storage`. The caller must not change or reuse the bytes afterwards.
    */

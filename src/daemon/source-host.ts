@@ -54,10 +54,10 @@ export function createSourceHost(options: SourceHostOptions): HostedSource {
   const { plan, journal, naming, refusals, standing, largeBodies, counter, limits, clock, log } = options;
   let lastAt: number | null = null;
   /**
-   * Of arrivals that were not appended: one that is tried again has the same id, or an append that was only slow and its
+   * Of arrivals that are not appended yet: one that is tried again has the same id, or an append that was only slow and its
    * successor would be two events.
    */
-  const failed = new WeakMap<Arrival, Names>();
+  const known = new WeakMap<Arrival, Names>();
 
   function named(arrival: Arrival, id: string | null, type: string | null, key: string | null): Names {
     return {
@@ -97,7 +97,7 @@ export function createSourceHost(options: SourceHostOptions): HostedSource {
     try {
       appended = await journal.log.append(event, plan.dedupeMs);
     } catch (error) {
-      failed.set(arrival, names);
+      known.set(arrival, names);
       throw error;
     }
     lastAt = now;
@@ -122,8 +122,13 @@ export function createSourceHost(options: SourceHostOptions): HostedSource {
       const { eventBytes, brokerEventBytes } = limits();
       return largeBodies ? brokerEventBytes : eventBytes;
     },
+    identify(arrival) {
+      const names = name(arrival);
+      if (!(names instanceof Promise)) known.set(arrival, names);
+      else return names.then((found) => void known.set(arrival, found));
+    },
     append(arrival) {
-      const names = failed.get(arrival) ?? name(arrival);
+      const names = known.get(arrival) ?? name(arrival);
       return names instanceof Promise
         ? names.then((found) => append(arrival, found))
         : append(arrival, names);

@@ -4,6 +4,7 @@
  */
 import type { Appended, Arrival, NewRefusal, SourceHost } from "../component.ts";
 import { LeatError } from "../errors.ts";
+import { inTurn } from "./in-turn.ts";
 
 export interface TakeOptions {
   /** What is over a limit: kept as refused and gone past, or the source stands still until a person acts. */
@@ -28,10 +29,13 @@ const MOST_WAIT_MS = 2_000;
 /** What it asks of the host. */
 export type TakerHost = Pick<
   SourceHost,
-  "name" | "clock" | "maxEventBytes" | "append" | "keepRefused" | "stands"
+  "name" | "clock" | "maxEventBytes" | "identify" | "append" | "keepRefused" | "stands"
 >;
 
+/** What one taker takes is appended in the order in which it came. */
 export function createTaker(host: TakerHost, { oversize, signal }: TakeOptions): Take {
+  const { append } = inTurn(host);
+
   async function take(arrival: Arrival, position: string): Promise<Appended | null> {
     const { byteLength } = arrival.body;
     if (byteLength > host.maxEventBytes) {
@@ -43,7 +47,7 @@ export function createTaker(host: TakerHost, { oversize, signal }: TakeOptions):
       );
     }
     try {
-      return await patiently(() => host.append(arrival));
+      return await patiently(() => append(arrival));
     } catch (error) {
       if (!(error instanceof LeatError) || error.kind !== "refused") throw error;
       return overLimit(arrival, position, error.code, error.message);
@@ -57,7 +61,7 @@ export function createTaker(host: TakerHost, { oversize, signal }: TakeOptions):
     detail: string,
   ): Promise<Appended | null> {
     if (oversize === "hold") {
-      const message = `${position} is over a limit (${detail}) and oversize is hold: raise the limit, take it away, or write oversize: refuse`;
+      const message = `${position} is over a limit (${detail}) and oversize is hold: raise the limit and reload, take it away, or write oversize: refuse`;
       host.stands({ state: "waiting", error: "oversize", message });
       return aborted(signal);
     }

@@ -39,6 +39,8 @@ export class TestHost implements SourceHost {
     this.written = text;
   }
 
+  identify(_arrival: Arrival): void | Promise<void> {}
+
   async append(arrival: Arrival): Promise<Appended> {
     await new Promise<void>((resolve) => {
       if (this.holding) this.#waiting.push(resolve);

@@ -6,7 +6,6 @@ import { UnreadableBatch } from "../../brokers/kafka/unpack.ts";
 import type { SourceHost } from "../../component.ts";
 import { createTaker, type Take } from "../take.ts";
 import { arrivalOf, schemaId } from "./arrival.ts";
-import { inTurn } from "./in-turn.ts";
 import { type Progress, placeOf } from "./progress.ts";
 
 export interface IntakeOptions {
@@ -100,7 +99,7 @@ export class PartitionIntake {
   #taker(place: string, signal: AbortSignal): Take {
     let take = this.#takers.get(place);
     if (take === undefined) {
-      take = createTaker(inTurn(this.#host), { oversize: this.#options.oversize, signal });
+      take = createTaker(this.#host, { oversize: this.#options.oversize, signal });
       this.#takers.set(place, take);
     }
     return take;

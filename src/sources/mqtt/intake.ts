@@ -9,7 +9,6 @@
 import type { IPublishPacket, MqttClient } from "mqtt";
 import { acknowledge, type Next } from "../../brokers/mqtt/client.ts";
 import type { SourceHost } from "../../component.ts";
-import { inTurn } from "../kafka/in-turn.ts";
 import { createTaker, type Take } from "../take.ts";
 import { arrivalOf } from "./arrival.ts";
 import { Unacked } from "./unacked.ts";
@@ -49,7 +48,7 @@ export class Intake {
     this.#host = host;
     this.#options = options;
     this.#signal = signal;
-    this.#take = createTaker(inTurn(host), { oversize: options.oversize, signal });
+    this.#take = createTaker(host, { oversize: options.oversize, signal });
     const bounds = { messages: options.receiveMaximum, bytes: MOST_BYTES };
     this.#unacked = new Unacked(bounds, (packetId) => this.#acknowledge(packetId));
   }

@@ -52,6 +52,21 @@ test("an append that waits over limits.commit_wait is told that its outcome is u
   made.end();
 });
 
+test("after one for which there is no room, all of its turn is refused, and the next turn's small ones are taken", async () => {
+  const limits = { ...TUNING.limits, uncommittedBytes: 500 };
+  const made = new World({ seed: 1, tuning: { ...TUNING, limits }, ledger: noLedger });
+  const process = made.start();
+  const append = (bytes: number) =>
+    outcome(process.committer.append(newEvent({ body: new Uint8Array(bytes) }), null));
+  const together = [append(100), append(450), append(10), append(10)];
+  process.turn();
+  const later = append(10);
+  process.settle();
+  assert.deepEqual(await Promise.all(together), ["taken", "journal_busy", "journal_busy", "journal_busy"]);
+  assert.equal(await later, "taken");
+  made.end();
+});
+
 test("J2: one event that the journal can't hold is refused by itself; its neighbours are taken", async () => {
   const { world: made, process } = world();
   const results = [
