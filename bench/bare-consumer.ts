@@ -54,7 +54,7 @@ async function mqttConsumer(): Promise<void> {
 async function rabbitmq(): Promise<void> {
   const connection = await amqp.connect(address);
   const channel = await connection.createChannel();
-  await channel.prefetch(500);
+  await channel.prefetch(1_000);
   await channel.consume(name, (message) => {
     if (message === null) return;
     took(1);

@@ -143,7 +143,7 @@ export class Outlet {
     if (!("code" in error) || error.code !== PRECONDITION_FAILED) return;
     const [largest] = [...this.#pending.values()].toSorted((a, b) => b.bytes - a.bytes);
     const message = `the broker closed the channel for it: ${error.message}`;
-    largest?.resolve({ result: "rejected", error: "precondition", message });
+    largest?.resolve({ result: "rejected", error: "too_large", message });
   }
 
   #room(): void {

@@ -50,7 +50,7 @@ export const rabbitmqSourceSchema = object({
     .optional()
     .describe("Declares the queue, where it isn't there; left out, it has to be there."),
   prefetch: integer(1, 65_535)
-    .default(500)
+    .default(1_000)
     .describe("At most so many messages are taken before their acknowledgement. It bounds the memory."),
   oversize: oneOf(["refuse", "hold"])
     .default("refuse")

@@ -79,7 +79,7 @@ test("an event over the broker's own limit is dead at once, and those beside it 
   const all = [small, small, { body: Buffer.alloc(1_000_001, 2) }, small, { body: Buffer.alloc(1_100_000) }];
   const reports = await Promise.all(all.map((over) => sink.deliver({ routing_key: queue }, over)));
   const errors = reports.map((report) => (report.result === "delivered" ? "" : report.error));
-  assert.equal(errors[4], "precondition");
+  assert.equal(errors[4], "too_large");
   const again = await Promise.all(all.slice(0, 4).map((over) => sink.deliver({ routing_key: queue }, over)));
   assert.equal(again[2]?.result, "rejected");
   assert.match(again[2]?.result === "rejected" ? again[2].message : "", /max size/);
