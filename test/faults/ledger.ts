@@ -32,7 +32,9 @@ export function recordLedger(t: TestContext, ledger: Ledger): void {
   const file = relative(resolve(import.meta.dirname, "../.."), t.filePath ?? "");
   const at = new Date().toISOString();
   t.after(() => {
-    const line: LedgerLine = { test: t.name, file, at, machine: machine(), passed: t.passed, ledger };
+    // Which the types of Node 24 leave out.
+    const { passed } = t as TestContext & { readonly passed: boolean };
+    const line: LedgerLine = { test: t.name, file, at, machine: machine(), passed, ledger };
     appendFileSync(to, `${JSON.stringify(line)}\n`);
   });
 }
