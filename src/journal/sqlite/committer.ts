@@ -11,7 +11,7 @@
  * - *lost*: an I/O error, or the writer's thread has ended. Everything waiting is rejected; the process must exit.
  */
 import type { Appended, Intake } from "../../component.ts";
-import type { NewEvent } from "../../event.ts";
+import { LEAT_SOURCE, type NewEvent } from "../../event.ts";
 import type { Clock } from "../../ports.ts";
 import type { JournalTuning, SinkState } from "../journal.ts";
 import { Arena } from "./arena.ts";
@@ -42,8 +42,8 @@ const GROUPING: Grouping = { events: 1000, bytes: 512 * 1024, worthSending: 8 };
 const IN_FLIGHT = 32;
 /** How long between tries while the disk is full. */
 const RETRY_MS = 1000;
-/** A reply or a `leat` event that was committed before a crash is not appended again by the repeated delivery. */
-const RAISED_DEDUPE_MS = 3 * 86_400_000;
+/** A reply that was committed before a crash is not appended again by the repeated delivery. */
+const REPLY_DEDUPE_MS = 3 * 86_400_000;
 
 export interface CommitterOptions {
   /** Messages arrive in order. */
@@ -292,7 +292,10 @@ export class Committer implements DeltaSink {
       const taken = source.takeDelta();
       if (taken === null) continue;
       batch.settling.push({ source, taken });
-      for (const event of taken.raises) batch.packer.add(event, 0, RAISED_DEDUPE_MS);
+      // Leat's own have a new id each time, which nobody ever repeats.
+      for (const event of taken.raises) {
+        batch.packer.add(event, 0, event.source === LEAT_SOURCE ? null : REPLY_DEDUPE_MS);
+      }
     }
     this.#dirty = [];
     batch.packer.close();

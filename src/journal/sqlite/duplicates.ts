@@ -11,8 +11,17 @@ import { DedupeTable } from "./dedupe-table.ts";
 import type { ListStatement, Row, Statement, Storage } from "./storage.ts";
 
 const COLUMNS = 7;
+/**
+ * Ids with the shortest window are forgotten on the minute, whatever lies between them; the others where they are the
+ * oldest, or else when all is looked through again after so long, in ms.
+ */
+const SWEEP_MS = 3_600_000;
+
 /** Rows read at once when the table is filled: so few that they are garbage before they are old. */
 const PAGE = 1_000;
+
+/** Below every seq. */
+const NOTHING = -1;
 
 export interface Original {
   readonly seq: Seq;
@@ -35,7 +44,7 @@ export class Duplicates {
   readonly #table: DedupeTable;
   readonly #insert: BatchInsert;
   readonly #select: Statement;
-  readonly #oldest: Statement;
+  readonly #behind: Statement;
   readonly #remove: Statement;
   readonly #page: ListStatement;
   /** The table has what lies at or below `after`; up to `through` the rest is still to be read. Null: nothing is. */
@@ -45,6 +54,11 @@ export class Duplicates {
   /** Removed in the present transaction: leave the table once it is committed. */
   #gone: Row[] = [];
   #goneEarly = 0;
+  /** The shortest time that any id is to be remembered, of those seen so far. */
+  #shortest = Number.POSITIVE_INFINITY;
+  /** What lies at or below it was looked at by the sweep that began then, and is to be remembered longer. */
+  #swept: Seq = NOTHING;
+  #sweptFrom = 0;
 
   constructor(storage: Storage, limit: number, seed: number) {
     this.#limit = limit;
@@ -52,8 +66,10 @@ export class Duplicates {
     this.#select = storage.prepare(
       "SELECT source, id, time, body_length, body_crc FROM dedupe WHERE seq = ?",
     );
-    this.#oldest = storage.prepare("SELECT seq, source, id, until FROM dedupe ORDER BY seq LIMIT ?");
-    this.#remove = storage.prepare("DELETE FROM dedupe WHERE seq <= ?");
+    this.#behind = storage.prepare(
+      "SELECT seq, source, id, time, until FROM dedupe WHERE seq > ? ORDER BY seq LIMIT ?",
+    );
+    this.#remove = storage.prepare("DELETE FROM dedupe WHERE seq BETWEEN ? AND ?");
     this.#page = storage.prepareLists(
       "SELECT seq, source, id FROM dedupe WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?",
     );
@@ -122,6 +138,7 @@ export class Duplicates {
     this.#insert.pushed();
     this.#fresh.set(entry.seq, entry);
     this.#table.add(entry.hash, entry.seq);
+    this.#shortest = Math.min(this.#shortest, until - entry.time);
   }
 
   /** Writes what `add` still holds back. */
@@ -130,26 +147,55 @@ export class Duplicates {
   }
 
   /**
-   * Forgets, from the oldest on, at most `max` of those that are past their time (`now` null: the clock isn't trusted) or
-   * more than the limit. Returns how many.
+   * Forgets some of those that are past their time (`now` null: the clock isn't trusted), and the oldest of those that are
+   * more than the limit. Returns how many it has looked at, at most `max`; 0: there is nothing more to forget.
    */
   forget(max: number, now: number | null): number {
     const tooMany = this.#table.size - this.#gone.length - this.#limit;
-    if (tooMany <= 0 && now === null) return 0;
-    const rows = this.#oldest.all(max);
-    let count = 0;
-    let early = 0;
-    for (const { until } of rows) {
-      const past = now !== null && Number(until) < now;
-      if (!past && count >= tooMany) break;
-      if (!past) early++;
-      count++;
+    if (tooMany > 0) return this.#evict(Math.min(max, tooMany), now);
+    return now === null ? 0 : this.#sweep(max, now);
+  }
+
+  #evict(count: number, now: number | null): number {
+    const rows = this.#behind.all(NOTHING, count);
+    this.#goneEarly += rows.filter(({ until }) => now === null || Number(until) >= now).length;
+    this.#let(rows);
+    return rows.length;
+  }
+
+  /**
+   * One page of those behind the last. What isn't past its time is passed over, since ids of a source that remembers less
+   * long may lie behind it; the first that is younger than the shortest time ends the sweep: none behind it is past.
+   */
+  #sweep(max: number, now: number): number {
+    if (now - this.#sweptFrom > SWEEP_MS || now < this.#sweptFrom) {
+      this.#swept = NOTHING;
+      this.#sweptFrom = now;
     }
-    if (count === 0) return 0;
-    this.#remove.run(rows[count - 1]!.seq!);
-    this.#gone = this.#gone.concat(rows.slice(0, count));
-    this.#goneEarly += early;
-    return count;
+    let looked = 0;
+    let past: Row[] = [];
+    for (const row of this.#behind.all(this.#swept, max)) {
+      const [time, until] = [Number(row.time), Number(row.until)];
+      this.#shortest = Math.min(this.#shortest, until - time);
+      if (until < now) past.push(row);
+      else if (time + this.#shortest >= now) break;
+      else {
+        this.#let(past);
+        past = [];
+      }
+      this.#swept = Number(row.seq);
+      looked++;
+    }
+    this.#let(past);
+    return looked;
+  }
+
+  /** These go, with which no other lies. */
+  #let(rows: readonly Row[]): void {
+    const [first, last] = [rows[0]?.seq, rows.at(-1)?.seq];
+    if (first === undefined || last === undefined) return;
+    this.#remove.run(first, last);
+    this.#gone = this.#gone.concat(rows);
   }
 
   committed(): void {
@@ -177,6 +223,7 @@ export class Duplicates {
     for (const { hash, seq } of this.#fresh.values()) this.#table.remove(hash, seq);
     this.#fresh.clear();
     this.#insert.clear();
+    if (this.#gone.length > 0) this.#swept = NOTHING;
     this.#gone = [];
     this.#goneEarly = 0;
   }

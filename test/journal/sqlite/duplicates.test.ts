@@ -70,3 +70,46 @@ test("what is added meanwhile, and taken back or forgotten, is counted once", ()
     [null, null, 3002, 5000, 5002, null],
   );
 });
+
+test("ids that are remembered for long hold none back that are not", () => {
+  const storage = openStorage({ file: ":memory:" });
+  migrate(storage, 0);
+  const duplicates = new Duplicates(storage, LIMIT, 1);
+  const [hour, day] = [3_600_000, 86_400_000];
+  const remember = (seq: number, time: number, ms: number) => {
+    const [source, id] = [1, `${seq}`];
+    const hash = duplicates.hash(source, id);
+    duplicates.add({ hash, seq, source, id, time, length: 0, crc: 0 }, time + ms);
+  };
+  const within = (work: () => void) => {
+    storage.begin();
+    work();
+    duplicates.flush();
+    storage.commit();
+    duplicates.committed();
+  };
+  const forget = (now: number) => {
+    for (let looked = 1; looked > 0; ) within(() => (looked = duplicates.forget(7, now)));
+    return storage
+      .prepare("SELECT seq FROM dedupe ORDER BY seq")
+      .all()
+      .map(({ seq }) => Number(seq));
+  };
+  // One in ten is remembered for a day, the others for an hour; one a minute.
+  within(() => {
+    for (let n = 0; n < 300; n++) remember(n, n * 60_000, n % 10 === 0 ? day : hour);
+  });
+  const long = Array.from({ length: 30 }, (_, n) => n * 10);
+  assert.deepEqual(
+    forget(3 * hour),
+    Array.from({ length: 300 }, (_, n) => n).filter((n) => n >= 120 || n % 10 === 0),
+  );
+  assert.deepEqual(forget(7 * hour), long);
+  assert.equal(duplicates.size, 30);
+  assert.deepEqual(
+    forget(day + 2 * hour),
+    long.filter((n) => n >= 120),
+    "the next look through all of it",
+  );
+  assert.deepEqual(forget(3 * day), []);
+});
