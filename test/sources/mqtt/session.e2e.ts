@@ -69,6 +69,12 @@ test("a session that the broker forgot while Leat was away is told of", async (t
   const host = successor(first.host);
   await startSource(t, fields, { prefix, host });
   assert.deepEqual(host.words, ["session_lost", "connected"]);
+  await waitFor("the loss to be kept", () => host.refusals.length === 1);
+  assert.equal(host.refusals[0]?.reason, "upstream_loss");
+  assert.deepEqual(
+    host.refusals.map(({ reason, address }) => [reason, address]),
+    [["session_lost", forgetful.url]],
+  );
 });
 
 test("another broker, or another client id, is another session: nothing of it is lost", async (t) => {
