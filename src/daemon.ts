@@ -113,6 +113,7 @@ export class Daemon implements DaemonFace {
       ...this,
       server: this.server,
       hosts,
+      limits: settings.limits,
     });
     const changes = difference(this.#assembly, after);
     const targets = compileTargets(after, settings.limits, this.log);

@@ -19,7 +19,7 @@ import { sinkTypes, sourceTypes } from "../components.ts";
 import { isLoopback } from "../config/settings.ts";
 import { LeatError } from "../errors.ts";
 import type { Journal } from "../journal/journal.ts";
-import type { Plan, Settings, SinkPlan, SourcePlan } from "../plan.ts";
+import type { Limits, Plan, Settings, SinkPlan, SourcePlan } from "../plan.ts";
 import type { Clock, Logger } from "../ports.ts";
 import type { Hosts } from "./hosts.ts";
 import type { HostedSource } from "./source-host.ts";
@@ -33,7 +33,11 @@ export interface BuiltSource {
   readonly lastAt: HostedSource["lastAt"];
   /** It takes from a broker, as somebody: its successor is the same, and comes when it is gone. */
   readonly hasBroker: boolean;
+  /** By which it was made: one that holds a message which was over them looks at it anew under others. */
+  readonly limits: ArrivalLimits;
 }
+
+type ArrivalLimits = Pick<Limits, "brokerEventBytes" | "headers" | "headerBytes" | "idBytes" | "keyBytes">;
 
 export type BuiltSink =
   | {
@@ -56,6 +60,7 @@ export interface AssemblyParts {
   readonly log: Logger;
   readonly server: Settings["server"];
   readonly hosts: Hosts;
+  readonly limits: ArrivalLimits;
 }
 
 const EMPTY_PLAN = { sources: [], sinks: [], routes: [] } as const;
@@ -65,7 +70,7 @@ export function assemble(plan: Plan, before: Assembly | null, parts: AssemblyPar
   const sources = new Map<string, BuiltSource>();
   for (const source of plan.sources) {
     const same = before?.sources.get(source.name);
-    const kept = same !== undefined && isDeepStrictEqual(same.plan, source);
+    const kept = same !== undefined && isDeepStrictEqual(same.plan, source) && !hasNewLimits(same, parts);
     sources.set(source.name, kept ? { ...same, plan: source } : makeSource(source, parts));
   }
   const former = formerNames(plan);
@@ -78,17 +83,33 @@ export function assemble(plan: Plan, before: Assembly | null, parts: AssemblyPar
   return { plan, sources, sinks };
 }
 
+function hasNewLimits({ hasBroker, limits }: BuiltSource, parts: AssemblyParts): boolean {
+  return hasBroker && !isDeepStrictEqual(limits, arrivalLimits(parts));
+}
+
+function arrivalLimits({ limits }: Pick<AssemblyParts, "limits">): ArrivalLimits {
+  const { brokerEventBytes, headers, headerBytes, idBytes, keyBytes } = limits;
+  return { brokerEventBytes, headers, headerBytes, idBytes, keyBytes };
+}
+
 /** A sink's policy and templates belong to its subscriptions; only its own fields make it another one. */
 function sameComponent(left: SinkPlan, right: SinkPlan): boolean {
   return left.type === right.type && isDeepStrictEqual(left.config, right.config);
 }
 
-function makeSource(plan: SourcePlan, { hosts }: AssemblyParts): BuiltSource {
+function makeSource(plan: SourcePlan, parts: AssemblyParts): BuiltSource {
   const type: SourceType | undefined = sourceTypes.find((one) => one.type === plan.type);
   if (type === undefined) throw unknownType("source", plan);
-  const { host, standing, lastAt } = hosts.ofSource(plan, type);
+  const { host, standing, lastAt } = parts.hosts.ofSource(plan, type);
   const hasBroker = type.connection !== undefined;
-  return { plan, component: type.create(plan.config, host), standing, lastAt, hasBroker };
+  return {
+    plan,
+    component: type.create(plan.config, host),
+    standing,
+    lastAt,
+    hasBroker,
+    limits: arrivalLimits(parts),
+  };
 }
 
 function makeSink(
