@@ -90,14 +90,10 @@ class MqttSource implements Source {
     const resumed = connack.sessionPresent;
     if (!resumed && this.#notes.current.granted !== null) {
       this.#host.stands({ state: "waiting", error: "session_lost", message: SESSION_LOST });
-      // Counted, kept and told as what wasn't taken: so it was, though nobody knows how much.
-      const { name: source } = this.#host;
-      const address = this.#config.url;
-      this.#host.refuse({ source, reason: "session_lost", address, detail: SESSION_LOST, body: null });
       // How it stands says so for a moment only: what is lost is kept where a person finds it.
       const { name: source } = this.#host;
       const address = brokerAddress(this.#config.url);
-      void tell(this.#host, { source, reason: "upstream_loss", address, detail: SESSION_LOST, body: null });
+      void tell(this.#host, { source, reason: "session_lost", address, detail: SESSION_LOST, body: null });
     }
     const less = await bringInLine(client, { filters, qos, version }, this.#notes, resumed);
     if (less.length > 0) {

@@ -127,7 +127,7 @@ test("a broker that forgot the session: what was lost can't be told, so that it 
   await broker.start();
   await waitFor("the source to be connected again", () => host.connected);
   assert.deepEqual(host.words.slice(-2), ["session_lost", "connected"]);
-  await waitFor("the loss to be kept", () => host.refusals.some(({ reason }) => reason === "upstream_loss"));
+  await waitFor("the loss to be kept", () => host.refusals.some(({ reason }) => reason === "session_lost"));
   const client = await publisher(t, broker.url);
   await client.publishAsync(`${prefix}/a`, "1", { qos: 1 });
   await waitFor("the message", () => host.bodies.length === 1);
