@@ -1,7 +1,7 @@
 /**
  * Publishing over one connection: as much at once as the broker takes, each told apart by its own confirm.
  *
- * What isn't confirmed when the connection ends is unknown: it is reported as failed, and delivery sends it again.
+ * What isn't confirmed when the connection ends is unknown: it is reported as failed, and sent again.
  */
 import type { MqttClient } from "mqtt";
 import type { Connection } from "../../brokers/mqtt/client.ts";

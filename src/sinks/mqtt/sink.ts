@@ -54,10 +54,15 @@ class MqttSink implements PushedSink {
       if (!(error instanceof Unpublishable)) throw error;
       return { result: "rejected", error: error.error, message: error.message };
     }
-    while (!signal.aborted && (this.#outlet === null || this.#outlet.over)) await this.#connected(signal);
-    return this.#outlet === null || signal.aborted
-      ? this.#notConnected()
-      : this.#outlet.publish(publication, signal);
+    for (let first = true; ; first = false) {
+      while (!signal.aborted && (this.#outlet === null || this.#outlet.over)) await this.#connected(signal);
+      const outlet = this.#outlet;
+      if (outlet === null || signal.aborted) return this.#notConnected();
+      const report = await outlet.publish(publication, signal);
+      // Where the connection went before the confirm came, once more over the next one: a wait for a retry would hold
+      // back all events of the same key. Only once, for it may be this message that the broker closes connections at.
+      if (!first || report.result !== "failed" || !outlet.over || signal.aborted) return report;
+    }
   }
 
   async #live(up: () => void, signal: AbortSignal): Promise<void> {

@@ -29,7 +29,7 @@ test("without a broker an attempt waits for one, and fails with why there is non
   assert.deepEqual(await waiting, { result: "delivered" });
 });
 
-test("what isn't confirmed when the connection is cut has failed, and the next goes over a new one", async (t) => {
+test("what isn't confirmed when the connection is cut goes once more over the next one", async (t) => {
   const { port, url } = await broker(t);
   const proxy = await startProxy(port);
   t.after(proxy.close);
@@ -38,13 +38,10 @@ test("what isn't confirmed when the connection is cut has failed, and the next g
   proxy.hold();
   const reports = Promise.all([1, 2, 3].map((n) => rig.deliver(message("cut/a", { body: String(n) }))));
   proxy.cut();
-  for (const report of await reports) {
-    assert.equal(report.result, "failed");
-    assert.ok(["reset", "closed"].includes(report.error), report.error);
-  }
   proxy.release();
-  assert.deepEqual(await rig.deliver(message("cut/a", { body: "4" })), { result: "delivered" });
-  await waitFor("the fourth", () => got.some(({ payload }) => String(payload) === "4"));
+  for (const report of await reports) assert.deepEqual(report, { result: "delivered" });
+  await waitFor("all", () => got.length >= 3);
+  assert.deepEqual(new Set(got.map(({ payload }) => String(payload))), new Set(["1", "2", "3"]));
 });
 
 test("a broker that stands still: attempts end in time, and it is given up after one and a half keepalives", async (t) => {
