@@ -7,6 +7,7 @@ const ASK_MS = 5_000;
 export class Lag {
   readonly #queue: string;
   readonly #clock: Clock;
+  #channel: Channel | null = null;
   #ready: number | null = null;
   #cancel: () => void = () => {};
 
@@ -22,9 +23,11 @@ export class Lag {
 
   watch(channel: Channel): void {
     this.#cancel();
+    this.#channel = channel;
     // A queue that is gone closes the channel, which is its consumer's to see.
     channel.checkQueue(this.#queue).then(
       ({ messageCount }) => {
+        if (this.#channel !== channel) return;
         this.#ready = messageCount;
         this.#cancel = this.#clock.after(ASK_MS, () => this.watch(channel));
       },
@@ -35,6 +38,7 @@ export class Lag {
   forget(): void {
     this.#cancel();
     this.#cancel = () => {};
+    this.#channel = null;
     this.#ready = null;
   }
 }
