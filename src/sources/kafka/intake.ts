@@ -5,7 +5,9 @@ import { type KafkaRecord, readRecords } from "../../brokers/kafka/records.ts";
 import { UnreadableBatch } from "../../brokers/kafka/unpack.ts";
 import type { SourceHost } from "../../component.ts";
 import { createTaker, type Take } from "../take.ts";
+import { tell } from "../tell.ts";
 import { arrivalOf, schemaId } from "./arrival.ts";
+import { Flight } from "./flight.ts";
 import { type Progress, placeOf } from "./progress.ts";
 
 export interface IntakeOptions {
@@ -43,57 +45,61 @@ export class PartitionIntake {
 
   async take(hand: InHand, signal: AbortSignal): Promise<void> {
     const { topic, partition } = hand;
-    const take = this.#taker(placeOf(topic, partition), signal);
+    const place = placeOf(topic, partition);
+    const take = this.#taker(place, signal);
     this.#options.progress.ends(topic, partition, hand.end);
-    let next = hand.from;
-    const taken = (to: number) => {
-      next = to;
-      hand.taken(next);
-      this.#options.progress.read(topic, partition, next);
-    };
-    for (const batch of hand.batches) {
-      if (batch.last < next) continue;
-      try {
-        if (!batch.skipped && !(await this.#batch(batch, hand, next, take, taken, signal))) return;
-      } catch (error) {
-        if (!(error instanceof UnreadableBatch)) throw error;
-        await this.#halt(hand, next, batch, error);
-        return;
-      }
-      // What compaction or a rolled back transaction has left out of its end.
-      taken(batch.last + 1);
+    const flight = new Flight(
+      (record) => {
+        if (record.value?.[0] === 0) this.#hint(topic, record);
+        return take(arrivalOf(topic, partition, record), `${place}@${record.offset}`);
+      },
+      (next) => {
+        hand.taken(next);
+        this.#options.progress.read(topic, partition, next);
+      },
+    );
+    try {
+      await this.#send(hand, flight, signal);
+      await flight.landed();
+    } catch (error) {
+      // What was on its way when the end came has been told; the rest is fetched again.
+      if (!signal.aborted) throw error;
     }
   }
 
-  /** False: the life ends; what was taken has been told. */
-  async #batch(
-    batch: RecordBatch,
-    { topic, partition }: InHand,
-    from: number,
-    take: Take,
-    taken: (next: number) => void,
-    signal: AbortSignal,
-  ): Promise<boolean> {
-    for await (const records of readRecords(batch, from, this.#host.maxEventBytes)) {
-      if (signal.aborted) return false;
-      const done = records.map((record) => {
-        if (record.value?.[0] === 0) this.#hint(topic, record);
-        return take(arrivalOf(topic, partition, record), `${topic}/${partition}@${record.offset}`);
-      });
-      try {
-        await Promise.all(done);
-      } catch (error) {
-        // What is on its way to the disk gets there; the place is that of the first that didn't.
-        const settled = await Promise.allSettled(done);
-        const failed = records[settled.findIndex(({ status }) => status === "rejected")];
-        if (failed !== undefined) taken(failed.offset);
-        if (signal.aborted) return false;
-        throw error;
+  async #send(hand: InHand, flight: Flight, signal: AbortSignal): Promise<void> {
+    let next = hand.from;
+    for (const batch of hand.batches) {
+      if (batch.last < next) continue;
+      if (!batch.skipped) {
+        try {
+          for await (const records of readRecords(batch, next, this.#host.maxEventBytes)) {
+            if (signal.aborted) return;
+            await this.#chunk(records, flight);
+            next = (records.at(-1)?.offset ?? next - 1) + 1;
+          }
+        } catch (error) {
+          if (!(error instanceof UnreadableBatch)) throw error;
+          await flight.landed();
+          await this.#halt(hand, next, batch, error);
+          return;
+        }
       }
-      const last = records.at(-1);
-      if (last !== undefined) taken(last.offset + 1);
+      // What compaction or a rolled back transaction has left out of its end.
+      next = batch.last + 1;
+      flight.passed(next);
     }
-    return true;
+  }
+
+  /** A record that may have to be held goes alone: nothing behind it may be on disk before it. */
+  async #chunk(records: readonly KafkaRecord[], flight: Flight): Promise<void> {
+    const most = this.#host.maxEventBytes;
+    if (!records.some(({ value }) => value !== null && value.length > most)) return flight.add(records);
+    for (const record of records) {
+      await flight.landed();
+      await flight.add([record]);
+    }
+    await flight.landed();
   }
 
   #taker(place: string, signal: AbortSignal): Take {
@@ -121,13 +127,9 @@ export class PartitionIntake {
   }
 
   /** Raises a `leat` event; where the journal takes none now, it is shown all the same. */
-  async tell(reason: string, address: string, detail: string, body: Uint8Array | null = null): Promise<void> {
-    const refusal = { source: this.#host.name, reason, address, detail, body: body && Uint8Array.from(body) };
-    try {
-      await this.#host.keepRefused(refusal);
-    } catch {
-      this.#host.refuse(refusal);
-    }
+  tell(reason: string, address: string, detail: string, body: Uint8Array | null = null): Promise<void> {
+    const { name: source } = this.#host;
+    return tell(this.#host, { source, reason, address, detail, body: body && Uint8Array.from(body) });
   }
 
   #hint(topic: string, { value }: KafkaRecord): void {

@@ -29,7 +29,7 @@ test("takes records of each codec with key, headers, subject and a type, and com
   const host = new KafkaHost();
   host.holding = true;
   await reading(t, host, { brokers: kafka.bootstrap, topics: [topic], group });
-  await waitFor("the records to be appended", () => host.waiting === 1);
+  await waitFor("the records to be appended", () => host.waiting === 4);
   assert.deepEqual(await kafka.committed(group, topic), { 0: -1, 1: -1 });
   host.holding = false;
   host.commit();
