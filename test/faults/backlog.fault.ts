@@ -7,6 +7,7 @@ import { test } from "node:test";
 import { makeDaemon } from "../e2e/daemon.ts";
 import { scrapeMetrics } from "../metrics-text.ts";
 import { waitFor } from "../wait-for.ts";
+import { identityLedger, LEAST_UNDER_FULL_LOAD, settleIdentity, watchIdentity } from "./identity.ts";
 import { disorder, makeLanding } from "./landing.ts";
 import { recordLedger } from "./ledger.ts";
 import { waiting, waitingNumber } from "./waiting.ts";
@@ -40,6 +41,9 @@ routes: { all: { from: in, to: out } }
       const fillMs = Math.round(performance.now() - filling);
 
       const full = await startTimes(daemon);
+      // Only now, so that the start is what it would be without.
+      const watch = watchIdentity(daemon.admin);
+      t.after(() => watch.stop());
       let mostMemory = 0;
       const measure = async () => {
         const { samples } = await scrapeMetrics(daemon.admin);
@@ -53,6 +57,7 @@ routes: { all: { from: in, to: out } }
       await waitFor("all to arrive", () => landing.taken.size === count, longest);
       clearInterval(measuring);
       const seconds = (performance.now() - begun) / 1000;
+      const identity = await watch.stop();
       const wrong = disorder({ get: (id) => waiting(waitingNumber(id)) }, landing);
       recordLedger(t, {
         waiting: count,
@@ -66,7 +71,9 @@ routes: { all: { from: in, to: out } }
         "out of order": wrong,
         "delivered a second": Math.round(count / seconds),
         "most MiB of memory": Math.round(mostMemory / MIB),
+        ...identityLedger(identity),
       });
+      await settleIdentity(watch, LEAST_UNDER_FULL_LOAD);
       assert.equal(wrong, 0);
       assert.equal(landing.unstable, 0);
       assert.ok(full.ms < READY_MS, `ready after ${full.ms} ms`);

@@ -3,34 +3,22 @@
  * and dead deliveries, filters, replays, purges, pauses, a backlog that expires, reloads, kill -9.
  */
 import assert from "node:assert/strict";
-import { randomInt } from "node:crypto";
 import { type TestContext, test } from "node:test";
 import { type Daemon, makeDaemon, makeReceiver, type Received } from "../e2e/daemon.ts";
 import { followStream } from "../e2e/stream-reader.ts";
 import { accountSums, type Sample, scrapeMetrics } from "../metrics-text.ts";
 import { waitFor } from "../wait-for.ts";
-import { watchIdentity } from "./identity.ts";
+import { identityLedger, settleIdentity, watchIdentity } from "./identity.ts";
 import { recordLedger } from "./ledger.ts";
 import { loadSource, numberOf, startLoad, Tally } from "./load.ts";
+import { seeded } from "./seed.ts";
 
 const SECONDS = Number(process.env.LEAT_IDENTITY_SECONDS ?? 90);
-const SEED = Number(process.env.LEAT_IDENTITY_SEED ?? randomInt(2 ** 31));
 
 /** Between two orders, in ms. */
 const PAUSE_MS = 150;
 /** One order in so many is a kill -9. */
 const KILL_ONE_IN = 60;
-
-/** mulberry32: a small generator whose every run can be had again by its seed. */
-function chanceOf(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** `variant` is what reloads change: orders, concurrency, a filter, a route that comes and goes. */
 function configuration(variant: number, hook: string): string {
@@ -65,7 +53,8 @@ routes:
 }
 
 test(`J3 holds in every scrape through ${SECONDS} s of all that moves an account`, async (t) => {
-  const chance = chanceOf(SEED);
+  const { seed, chance: seededChance } = seeded(t);
+  const chance = () => seededChance.random();
   const receiver = await makeReceiver();
   const received = new Tally();
   let healed = false;
@@ -93,7 +82,7 @@ test(`J3 holds in every scrape through ${SECONDS} s of all that moves an account
     const order = await giveOrder(daemon, receiver.url, chance);
     given.set(order, (given.get(order) ?? 0) + 1);
     await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
-    assert.deepEqual(watch.wrong, [], `seed ${SEED}`);
+    assert.deepEqual(watch.wrong, [], `seed ${seed}`);
   }
   await load.stop();
   healed = true;
@@ -106,15 +95,17 @@ test(`J3 holds in every scrape through ${SECONDS} s of all that moves an account
   const total = (name: string, outcome?: string) => sum(samples, name, outcome);
   recordLedger(t, {
     seconds: SECONDS,
-    ...identity,
+    ...identityLedger(identity),
+    lives: identity.lives,
+    checks: identity.checks,
     "answered 2xx": load.promised.size,
     lost: lost().length,
     ...Object.fromEntries(given),
     ...Object.fromEntries(OUTCOMES.map((outcome) => [outcome, total("leat_settled_total", outcome)])),
     "replays settled": total("leat_replays_settled_total"),
-    seed: SEED,
+    seed,
   });
-  assert.deepEqual(watch.wrong, [], `seed ${SEED}`);
+  await settleIdentity(watch);
   checkTotals(t, samples, load.promised.size);
   for (const outcome of OUTCOMES)
     assert.ok(total("leat_settled_total", outcome) > 0, `nothing was ${outcome}`);

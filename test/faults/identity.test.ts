@@ -5,7 +5,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { type TestContext, test } from "node:test";
 import { waitFor } from "../wait-for.ts";
-import { type IdentityWatch, watchIdentity } from "./identity.ts";
+import { type IdentityWatch, LEAST_PER_SECOND, settleIdentity, watchIdentity } from "./identity.ts";
 
 interface Shown {
   readonly started: number;
@@ -38,18 +38,28 @@ function metricsOf({ started, accepted, delivered, pending, received }: Shown): 
   ].join("\n");
 }
 
-/** A watch of what `show` was called with last. */
-async function watching(
-  t: TestContext,
-  first: Shown,
-): Promise<{ watch: IdentityWatch; show(next: Shown): Promise<void> }> {
+interface Watching {
+  readonly watch: IdentityWatch;
+  show(next: Shown): Promise<void>;
+  /** Nobody answers any more, until `listen`. */
+  close(): Promise<void>;
+  listen(): Promise<void>;
+}
+
+/** A watch of what `show` was called with last, answered after `delayMs`. */
+async function watching(t: TestContext, first: Shown, delayMs = 0): Promise<Watching> {
   let shown = first;
   const server = createServer((_request, response) => {
     response.setHeader("content-type", "text/plain; version=0.0.4");
-    response.end(metricsOf(shown));
-  }).listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const watch = watchIdentity(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, 100);
+    setTimeout(() => response.end(metricsOf(shown)), delayMs);
+  });
+  const listen = async (port = 0) => {
+    server.listen(port, "127.0.0.1");
+    await once(server, "listening");
+  };
+  await listen();
+  const { port } = server.address() as AddressInfo;
+  const watch = watchIdentity(`http://127.0.0.1:${port}`);
   t.after(async () => {
     await watch.stop();
     server.closeAllConnections();
@@ -66,6 +76,12 @@ async function watching(
       shown = next;
       await seen();
     },
+    async close() {
+      server.closeAllConnections();
+      server.close();
+      await once(server, "close");
+    },
+    listen: () => listen(port),
   };
 }
 
@@ -96,4 +112,26 @@ test("what the journal counts may not go back over a restart", async (t) => {
   const { watch, show } = await watching(t, START);
   await show({ ...START, started: 2, accepted: 9, pending: 2 });
   assert.match(watch.wrong.join("\n"), /leat_accepted_total.* went from 10 back to 9/);
+});
+
+test("scrapes are counted over the time in which somebody was there to answer", async (t) => {
+  const began = performance.now();
+  const { watch, show, close, listen } = await watching(t, START);
+  await close();
+  const closed = performance.now();
+  await waitFor("a second without an answer", () => performance.now() > closed + 1000);
+  await listen();
+  await show(START);
+  const { scrapes, perSecond, unanswered } = await watch.stop();
+  assert.ok(unanswered > 0);
+  assert.ok(perSecond > (1.5 * scrapes * 1000) / (performance.now() - began), `${perSecond} a second`);
+  assert.deepEqual(watch.wrong, []);
+});
+
+test("a watch that saw something wrong, or looked too seldom, fails its run", async (t) => {
+  const bad = await watching(t, START);
+  await bad.show({ ...START, accepted: 11 });
+  await assert.rejects(settleIdentity(bad.watch), /J3/);
+  const slow = await watching(t, START, 400);
+  await assert.rejects(settleIdentity(slow.watch), new RegExp(`has to be ${LEAST_PER_SECOND} times`));
 });

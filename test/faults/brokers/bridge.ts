@@ -7,9 +7,12 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import type { TestContext } from "node:test";
 import { type Daemon, makeDaemon } from "../../e2e/daemon.ts";
+import type { SeededChance } from "../../journal/simulation/chance.ts";
 import { scrapeMetrics } from "../../metrics-text.ts";
 import { waitFor } from "../../wait-for.ts";
+import { identityLedger, settleIdentity, watchIdentity } from "../identity.ts";
 import type { Ledger } from "../ledger.ts";
+import { seeded } from "../seed.ts";
 import type { Family, Place } from "./family.ts";
 
 const SENDERS = 8;
@@ -20,6 +23,8 @@ export interface Bridge {
   readonly place: Place;
   readonly daemon: Daemon;
   readonly promised: ReadonlySet<string>;
+  /** All that faults leave to chance is drawn from it. */
+  readonly chance: SeededChance;
   /** Resolves once that many more have come out than now. */
   progress(messages: number, timeoutMs?: number): Promise<void>;
   /** Source and sink have their broker. */
@@ -42,6 +47,9 @@ routes: { all: { from: in, to: { sink: out, retry: { initial: 100ms, max_wait: 1
   t.after(daemon.close);
   await daemon.start();
   const pid = daemon.pid();
+  const { seed, chance } = seeded(t);
+  const watch = watchIdentity(daemon.admin);
+  t.after(() => watch.stop());
 
   const connected = async (timeoutMs = 60_000) => {
     const both = async () => {
@@ -76,6 +84,7 @@ routes: { all: { from: in, to: { sink: out, retry: { initial: 100ms, max_wait: 1
     place,
     daemon,
     promised,
+    chance,
     connected,
     async progress(messages, timeoutMs = 60_000) {
       const enough = place.read.length + messages;
@@ -105,12 +114,15 @@ routes: { all: { from: in, to: { sink: out, retry: { initial: 100ms, max_wait: 1
       assert.equal(daemon.pid(), pid);
       process.kill(pid, 0);
       assert.doesNotMatch(daemon.output(), /not foreseen|uncaught|unhandled|Warning/i);
+      await settleIdentity(watch);
       return {
+        seed,
         promised: promised.size,
         unsure,
         "came out": place.read.length,
         repeats: place.read.length - names.size,
         lost: missing().length,
+        ...identityLedger(await watch.stop()),
       };
     },
   };

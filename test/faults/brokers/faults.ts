@@ -1,5 +1,4 @@
 /** What is done to a broker and to the way there while a bridge carries its load. Each returns figures for the ledger. */
-import { randomInt } from "node:crypto";
 import type { Ledger } from "../ledger.ts";
 import type { Bridge } from "./bridge.ts";
 
@@ -13,13 +12,16 @@ const TRAFFIC_BYTES = 40_000;
  * At least `cuts` resets of all connections at once: a third at any moment, a third after so few bytes that they hit a
  * connection that is being made, a third in the midst of traffic, mostly within a frame.
  */
-export async function cutOften({ place: { proxy }, ...bridge }: Bridge, cuts: number): Promise<Ledger> {
+export async function cutOften(
+  { place: { proxy }, chance, ...bridge }: Bridge,
+  cuts: number,
+): Promise<Ledger> {
   let done = 0;
   while (done < cuts) {
     proxy.cut();
-    await proxy.cutAfter(randomInt(1, SET_UP_BYTES));
+    await proxy.cutAfter(1 + chance.below(SET_UP_BYTES - 1));
     await bridge.progress(PROGRESS);
-    await proxy.cutAfter(randomInt(1, TRAFFIC_BYTES));
+    await proxy.cutAfter(1 + chance.below(TRAFFIC_BYTES - 1));
     done += 3;
     // Connections that were never up for long are tried again ever later; so were they all cut young, nothing would come.
     await bridge.connected();

@@ -3,11 +3,13 @@
  * what the broker confirmed to an outside sender, against what an outside receiver got.
  */
 import assert from "node:assert/strict";
-import { randomInt, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import type { TestContext } from "node:test";
 import { type Daemon, makeDaemon, makeReceiver, type Received } from "../../e2e/daemon.ts";
 import { waitFor } from "../../wait-for.ts";
+import { identityLedger, settleIdentity, watchIdentity } from "../identity.ts";
 import { recordLedger } from "../ledger.ts";
+import { seeded } from "../seed.ts";
 import type { Place } from "./family.ts";
 import { kafkaFamily } from "./kafka-place.ts";
 import { mqttFamily } from "./mqtt-place.ts";
@@ -117,13 +119,14 @@ export const reload: Disturb = async ({ daemon, writeSources }) => {
   assert.equal(response.status, 200, await response.text());
 };
 
-/** Holds Leat to it: nothing lost, repeats only with the same id. Records the ledger of each source. */
+/** Holds Leat to it: nothing lost, repeats only with the same id. Records a ledger with the figures of each source. */
 export async function disturbOften(
   t: TestContext,
   what: string,
   disturb: Disturb,
   times: number,
 ): Promise<void> {
+  const { seed, chance } = seeded(t);
   const accounts = await Promise.all(FAMILIES.map(async ({ name, open }) => new Account(name, await open())));
   t.after(() => Promise.all(accounts.map(({ place }) => place.close())));
   const receiver = await makeReceiver();
@@ -145,6 +148,8 @@ routes:
   await daemon.start();
   // What MQTT is sent before the first subscription is for nobody.
   await waitFor("every source to have its broker", () => allConnected(daemon.admin), 60_000);
+  const watch = watchIdentity(daemon.admin);
+  t.after(() => watch.stop());
   for (const account of accounts) account.begin();
   t.after(() => Promise.all(accounts.map((account) => account.stop())));
 
@@ -175,7 +180,7 @@ routes:
       () => accounts.every(({ received }, at) => received.size >= (before[at] ?? 0) + 20),
       60_000,
     );
-    await new Promise((resolve) => setTimeout(resolve, randomInt(100)));
+    await new Promise((resolve) => setTimeout(resolve, chance.below(100)));
     await disturb(disturbed);
   }
 
@@ -185,19 +190,16 @@ routes:
     () => accounts.every((account) => account.missing.length === 0),
     120_000,
   );
+  const figures: Record<string, number> = {};
   for (const { source, promised, received, deliveries, unsure } of accounts) {
     const unstable = [...received].filter(([, ids]) => ids.size !== 1);
     assert.deepEqual(unstable, [], `${source}: a repeat carries the id of the first delivery`);
-    const repeats = deliveries - received.size;
-    recordLedger(t, {
-      source,
-      [what]: times,
-      promised: promised.size,
-      unsure,
-      received: deliveries,
-      repeats,
-      lost: 0,
-    });
+    figures[`${source}: promised`] = promised.size;
+    figures[`${source}: unsure`] = unsure;
+    figures[`${source}: received`] = deliveries;
+    figures[`${source}: repeats`] = deliveries - received.size;
   }
+  recordLedger(t, { seed, [what]: times, ...figures, lost: 0, ...identityLedger(await watch.stop()) });
+  await settleIdentity(watch);
   assert.doesNotMatch(daemon.output(), /not foreseen|uncaught|unhandled/i);
 }
