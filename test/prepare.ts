@@ -30,6 +30,8 @@ const DEBIAN: readonly { readonly name: string; readonly there: boolean; readonl
   { name: "systemd", there: present("systemd-notify") && present("systemd-analyze") },
   { name: "systemd-container", there: present("systemd-nspawn") },
   { name: "libfaketime", there: libfaketime() !== undefined },
+  { name: "gcc", there: present("cc") },
+  { name: "libc6-dev", there: existsSync("/usr/include/stdio.h") },
   { name: "sqlite3", there: present("sqlite3") },
   { name: "perl", there: present("perl") },
   { name: "python3-venv", there: succeeds("python3", ["-c", "import ensurepip, venv"]) },

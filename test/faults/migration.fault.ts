@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import { debuglog } from "node:util";
+import { laterStep, STEP_BEGINS } from "./later-schema.ts";
 import { recordLedger } from "./ledger.ts";
 import type { DiskFault, SqlFault } from "./plant.ts";
 import { makeProving, type Proving } from "./proving.ts";
@@ -19,26 +20,20 @@ const on = (call: DiskFault["call"], does: DiskFault["does"], nth: number): { di
 
 /** Each round brings the journal two versions on; the first COMMITs of a start are those of its steps. */
 const MOMENTS: readonly { sql?: SqlFault; disk?: DiskFault }[] = [
-  at("^CREATE TABLE later", "before", 1),
-  at("^CREATE TABLE later", "after", 1),
+  at(STEP_BEGINS, "before", 1),
+  at(STEP_BEGINS, "after", 1),
   at("^PRAGMA user_version =", "before", 1),
   at("^PRAGMA user_version =", "after", 1),
   at("^COMMIT", "before", 1),
   at("^COMMIT", "after", 1),
-  at("^CREATE TABLE later", "before", 2),
-  at("^CREATE TABLE later", "after", 2),
+  at(STEP_BEGINS, "before", 2),
+  at(STEP_BEGINS, "after", 2),
   at("^COMMIT", "before", 2),
   at("^COMMIT", "after", 2),
   on("write", "kill-within", 2),
   on("sync", "kill-before", 1),
 ];
 const STEPS_A_ROUND = 2;
-
-/** A step that reads all events and writes as many rows. */
-const step = (n: number) =>
-  `CREATE TABLE later_${n} (seq INTEGER PRIMARY KEY, bytes INTEGER NOT NULL) STRICT;
-   INSERT INTO later_${n} SELECT seq, length(body) FROM event;
-   CREATE INDEX later_${n}_bytes ON later_${n} (bytes)`;
 
 test("a migration that is killed at any step is finished by the next start", {
   timeout: 600_000,
@@ -54,7 +49,7 @@ test("a migration that is killed at any step is finished by the next start", {
     await proving.load(200);
     daemon.signal("SIGKILL");
     await daemon.ended();
-    for (let n = 0; n < STEPS_A_ROUND; n++) steps.push(step(steps.length + 1));
+    for (let n = 0; n < STEPS_A_ROUND; n++) steps.push(laterStep(steps.length + 1));
     planter.sql({ migrations: steps, ...(moment.sql && { fault: moment.sql }) });
     planter.disk(moment.disk ?? null);
     assert.equal(await proving.start(), false, `round ${round}: it was killed in the migration`);

@@ -1,4 +1,5 @@
 /** The moments at which a kill -9 meets the daemon: each is a place in the code where something is half done. */
+import { STEP_BEGINS } from "./later-schema.ts";
 import type { DiskFault, SqlFault } from "./plant.ts";
 
 export interface Moment {
@@ -10,6 +11,8 @@ export interface Moment {
   readonly receiver?: { readonly nth: number; readonly when: "asked" | "answered" };
   /** The configuration is replaced and SIGHUP sent; only then the fault is armed. */
   readonly reload?: boolean;
+  /** The next start brings the journal a version on, and meets it there. */
+  readonly migration?: boolean;
 }
 
 const WRITER = "journal writer";
@@ -77,6 +80,34 @@ export function moments(chance: (below: number) => number, armedBy: string): Mom
       reload: true,
       ...sql(WRITER, "^COMMIT", "before", some(1, 6), true),
     },
+    {
+      name: "migration: a step",
+      migration: true,
+      ...(chance(2) === 0
+        ? sql(WRITER, STEP_BEGINS, "after", 1)
+        : sql(WRITER, "^COMMIT", chance(2) === 0 ? "before" : "after", 1)),
+    },
     { name: "reload: after its COMMIT", reload: true, ...sql(WRITER, "^COMMIT", "after", some(1, 6), true) },
   ];
+}
+
+/**
+ * In which order so many kills meet the moments: by chance, all once before one comes twice, and in each round first one
+ * of each kind (what stands before the colon), so that few kills meet all kinds too.
+ */
+export function meetingOrder(
+  names: readonly string[],
+  kills: number,
+  chance: (below: number) => number,
+): string[] {
+  const order: string[] = [];
+  while (order.length < kills) {
+    const left = [...names];
+    const drawn: string[] = [];
+    while (left.length > 0) drawn.push(...left.splice(chance(left.length), 1));
+    const kind = (name: string) => name.slice(0, name.indexOf(":"));
+    const first = drawn.filter((name, at) => drawn.findIndex((other) => kind(other) === kind(name)) === at);
+    order.push(...first, ...drawn.filter((name) => !first.includes(name)));
+  }
+  return order.slice(0, kills);
 }
