@@ -11,10 +11,10 @@ import { followStream } from "../e2e/stream-reader.ts";
 import { scrapeMetrics } from "../metrics-text.ts";
 import { waitFor } from "../wait-for.ts";
 import { makeFakeTime } from "./faketime.ts";
-import { watchIdentity } from "./identity.ts";
+import { identityLedger, settleIdentity, watchIdentity } from "./identity.ts";
 import { disorder, type Landed, makeLanding, missing } from "./landing.ts";
 import { recordLedger } from "./ledger.ts";
-import { startTraffic, tally } from "./traffic.ts";
+import { refusedWhileUp, startTraffic, tally } from "./traffic.ts";
 
 const HOUR = 3_600_000;
 const RETRY_S = 15;
@@ -61,7 +61,7 @@ routes:
   await daemon.start();
   const reader = followStream(`${daemon.url}/events`);
   t.after(() => reader.close());
-  const watch = watchIdentity(daemon.admin, 5);
+  const watch = watchIdentity(daemon.admin);
   t.after(() => watch.stop());
   const all = startTraffic({ url: `${daemon.url}/in`, perSecond: PER_SECOND, keys: 20 });
   const few = startTraffic({ url: `${daemon.url}/few`, perSecond: 10 });
@@ -108,12 +108,13 @@ routes:
     time.step(offset);
     await live(offset);
   }
+  const killed = performance.now();
   daemon.signal("SIGKILL");
   await daemon.ended();
   time.step(HOUR);
-  const killed = performance.now();
   await daemon.start();
-  tries.interrupted(killed, performance.now());
+  const down = { from: killed, to: performance.now() };
+  tries.interrupted(down.from, down.to);
   await live(HOUR);
   time.step(0);
   await live(0);
@@ -134,10 +135,12 @@ routes:
       .reduce((total, { value }) => total + value, 0);
   const figures = await watch.stop();
   const waited = tries.waited();
+  const refusedThen = [all, few].flatMap((traffic) => refusedWhileUp(traffic, [down]));
   const promised = all.promised.size + few.promised.size;
   recordLedger(t, {
     promised,
-    refused: tally(new Map([...all.refused, ...few.refused])),
+    "refused or cut over the kill": tally(new Map([...all.refused, ...few.refused])),
+    "refused at another time": refusedThen.length,
     lost: missing(all.promised, prompt).length + missing(few.promised, second).length,
     dead: sum("leat_settled_total", "dead"),
     expired: sum("leat_settled_total", "expired"),
@@ -149,11 +152,12 @@ routes:
     "most after the restart": tries.most(true),
     "events kept": sum("leat_journal_events"),
     gaps: reader.gaps.length + late.gaps.length,
-    scrapes: figures.scrapes,
+    ...identityLedger(figures),
   });
   t.diagnostic(daemon.output().slice(-2000));
 
   assert.equal(sum("leat_settled_total", "dead") + sum("leat_settled_total", "expired"), 0);
+  assert.deepEqual(refusedThen, [], "no sender hears no because of the clock");
   assert.ok(sum("leat_journal_events") >= promised, "what is younger than its age is kept");
   assert.ok(Math.min(...waited) > (RETRY_S - 1) * 1000, "no retry came before its time");
   assert.ok(Math.max(...waited, tries.longestOver) < waits, "no retry slept");
@@ -162,7 +166,7 @@ routes:
   assert.deepEqual([reader.gaps, late.gaps], [[], []]);
   const seqs = reader.events.map(({ id }) => Number(id));
   assert.ok(seqs.every((seq, nth) => nth === 0 || seq > (seqs[nth - 1] as number)));
-  assert.deepEqual(watch.wrong, []);
+  await settleIdentity(watch);
 });
 
 function seconds(ms: number): number {

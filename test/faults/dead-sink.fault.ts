@@ -9,7 +9,7 @@ import { test } from "node:test";
 import { freePort, makeDaemon } from "../e2e/daemon.ts";
 import { scrapeMetrics } from "../metrics-text.ts";
 import { waitFor } from "../wait-for.ts";
-import { watchIdentity } from "./identity.ts";
+import { identityLedger, settleIdentity, watchIdentity } from "./identity.ts";
 import { disorder, makeLanding, missing } from "./landing.ts";
 import { recordLedger } from "./ledger.ts";
 import { quantileBetween, startTraffic, tally } from "./traffic.ts";
@@ -23,6 +23,13 @@ const BYTES = MIB / 2;
 const FULL = 1.1 * BOUND;
 const BEFORE = 1.6 * BOUND;
 const AFTER = 5 * BOUND;
+/**
+ * Accepts and the living sink's deliveries go on unharmed. Events that expire are written as such, page by page of what
+ * retention takes anyway: some work more, so twice as long at most. And what no clock tells apart here: a commit of half a
+ * MiB takes the disk some 10 ms, more or less by what else it writes.
+ */
+const P99_TIMES = 2;
+const GRAIN_MS = 10;
 /** What docs/operating.md says that the folder takes beyond `retention.size`. */
 const SPARE_SHARE = 1 / 3;
 const FIXED = 256 * MIB;
@@ -47,7 +54,7 @@ routes:
     await Promise.all([live.close(), dying.close()]);
   });
   await daemon.start();
-  const watch = watchIdentity(daemon.admin, 10);
+  const watch = watchIdentity(daemon.admin);
   t.after(() => watch.stop());
   const traffic = startTraffic({ url: `${daemon.url}/in`, perSecond: PER_SECOND, keys: 40, bytes: BYTES });
   t.after(() => traffic.stop());
@@ -95,6 +102,11 @@ routes:
   const expired = settled("gone", "expired");
   const p99 = (of: typeof traffic.answers, half: "before" | "after") =>
     half === "before" ? quantileBetween(of, begun, death, 0.99) : quantileBetween(of, death, end, 0.99);
+  const p99s = {
+    accepts: [p99(traffic.answers, "before"), p99(traffic.answers, "after")],
+    "the live sink's deliveries": [p99(live.arrivals, "before"), p99(live.arrivals, "after")],
+  } as const;
+  const [accepts, deliveries] = [p99s.accepts, p99s["the live sink's deliveries"]];
   recordLedger(t, {
     promised: traffic.promised.size,
     "MiB taken": Math.round((traffic.promised.size * BYTES) / MIB),
@@ -102,19 +114,23 @@ routes:
     "lost to the live sink": missing(traffic.promised, live).length,
     expired,
     dead: settled("gone", "dead"),
-    "accept p99 ms with both alive": p99(traffic.answers, "before"),
-    "accept p99 ms with one dead": p99(traffic.answers, "after"),
-    "live sink p99 ms with both alive": p99(live.arrivals, "before"),
-    "live sink p99 ms with one dead": p99(live.arrivals, "after"),
+    "accept p99 ms with both alive": accepts[0],
+    "accept p99 ms with one dead": accepts[1],
+    "live sink p99 ms with both alive": deliveries[0],
+    "live sink p99 ms with one dead": deliveries[1],
     "most MiB on disk": Math.round(mostDisk / MIB),
     "most MiB of memory": Math.round(mostMemory / MIB),
-    scrapes: figures.scrapes,
+    ...identityLedger(figures),
   });
   t.diagnostic(JSON.stringify(degraded));
   t.diagnostic(daemon.output().slice(-3000));
 
   assert.deepEqual([...traffic.refused], [], "every sender was told yes");
   assert.equal(disorder(traffic.promised, live), 0);
+  for (const [what, [before, after]] of Object.entries(p99s)) {
+    const most = Math.max(before * P99_TIMES, before + GRAIN_MS);
+    assert.ok(after <= most, `p99 of ${what}: ${after} ms, and ${before} ms with both alive`);
+  }
   assert.ok(expired * BYTES > 3 * BOUND, `only ${expired} expired`);
   assert.ok(
     mostDisk < BOUND * (1 + SPARE_SHARE) + FIXED,
@@ -122,7 +138,7 @@ routes:
   );
   assert.ok(degraded.some(({ part, reason }) => part === "subscription all/gone" && /expired/.test(reason)));
   assert.match(daemon.output(), /"subscription":"all\/gone".*"expired":\d+/);
-  assert.deepEqual(watch.wrong, []);
+  await settleIdentity(watch);
 });
 
 /** What the folder takes on disk. */

@@ -8,7 +8,7 @@ import { makeDaemon } from "../e2e/daemon.ts";
 import { followStream } from "../e2e/stream-reader.ts";
 import { scrapeMetrics } from "../metrics-text.ts";
 import { waitFor } from "../wait-for.ts";
-import { watchIdentity } from "./identity.ts";
+import { identityLedger, settleIdentity, watchIdentity } from "./identity.ts";
 import { disorder, makeLanding, missing } from "./landing.ts";
 import { recordLedger } from "./ledger.ts";
 import { startTraffic, tally } from "./traffic.ts";
@@ -49,7 +49,7 @@ routes:
   await daemon.start();
   const reader = followStream(`${daemon.url}/events`);
   t.after(() => reader.close());
-  const watch = watchIdentity(daemon.admin, 5);
+  const watch = watchIdentity(daemon.admin);
   t.after(() => watch.stop());
   const all = [
     [startTraffic({ url: `${daemon.url}/in`, perSecond: 200, keys: 40 }), prompt],
@@ -65,11 +65,13 @@ routes:
 
   // No more of these: 45 s of them would keep their thread busy for long after.
   const hard = all[2][0].stop();
+  watch.standsStill();
   daemon.signal("SIGSTOP");
   await pass(STOPPED_MS);
   const before = arrivals();
   const goesOn = performance.now();
   daemon.signal("SIGCONT");
+  watch.goesOn();
   await waitFor("deliveries everywhere again", () => arrivals() > before + 10, 30_000);
   const resumedMs = Math.round(performance.now() - goesOn);
   await pass(5_000);
@@ -102,14 +104,16 @@ routes:
     expired: expired ?? "?",
     "goes on after ms": resumedMs,
     "reader's connections": reader.connections,
-    scrapes: figures.scrapes,
+    ...identityLedger(figures),
   });
   t.diagnostic(daemon.output().slice(-3000));
+  // Nobody was told no: senders have more patience than it stood still, and their answers lay there with all else.
+  assert.deepEqual([...refused], []);
   assert.deepEqual([dead, expired], [0, 0]);
   assert.equal(retries, 0, "an answer that lay there was not read, and taken for late");
   assert.deepEqual(reader.gaps, []);
   assert.equal(reader.connections, 1);
   assert.equal(disorder(promised, prompt), 0);
-  assert.deepEqual(watch.wrong, []);
+  await settleIdentity(watch);
   assert.equal(figures.lives, 1);
 });

@@ -36,6 +36,8 @@ export interface Traffic {
   readonly promised: ReadonlyMap<string, Promised>;
   /** Other answers by status; `cut` where none came. */
   readonly refused: ReadonlyMap<string, number>;
+  /** The same, one by one: when it was sent, and how long it took until it was refused, in ms. */
+  readonly refusals: readonly Timed[];
   /** Of each event that was answered 2xx: when it was sent, and how long its answer took, in ms. */
   readonly answers: readonly Timed[];
   readonly sent: number;
@@ -55,7 +57,7 @@ export function startTraffic({ url, perSecond, headers, keys, bytes = 0 }: Traff
   const agent = new Agent({ connections: SOCKETS, pipelining: 1, headersTimeout: 120_000 });
   const promised = new Map<string, Promised>();
   const refused = new Map<string, number>();
-  const answers: Timed[] = [];
+  const [answers, refusals]: [Timed[], Timed[]] = [[], []];
   const underWay = new Set<Promise<void>>();
   const begun = performance.now();
   const pad = "x".repeat(bytes);
@@ -74,15 +76,18 @@ export function startTraffic({ url, perSecond, headers, keys, bytes = 0 }: Traff
         body,
       });
       const answer = await response.body.text();
-      if (response.statusCode !== 200) return refuse(String(response.statusCode));
+      if (response.statusCode !== 200) return refuse(String(response.statusCode), at);
       const { seq, duplicate = false } = JSON.parse(answer) as { seq: number; duplicate?: boolean };
       promised.set(event.id, { ...event, seq, duplicate });
       answers.push({ at, ms: performance.now() - at });
     } catch {
-      refuse("cut");
+      refuse("cut", at);
     }
   };
-  const refuse = (how: string) => void refused.set(how, (refused.get(how) ?? 0) + 1);
+  const refuse = (how: string, at: number) => {
+    refused.set(how, (refused.get(how) ?? 0) + 1);
+    refusals.push({ at, ms: performance.now() - at });
+  };
 
   const timer = setInterval(() => {
     const due = Math.floor(((performance.now() - begun) / 1000) * perSecond);
@@ -95,6 +100,7 @@ export function startTraffic({ url, perSecond, headers, keys, bytes = 0 }: Traff
   return {
     promised,
     refused,
+    refusals,
     answers,
     get sent() {
       return sent;
@@ -117,6 +123,17 @@ export function quantile(values: readonly number[], q: number): number {
 export function quantileBetween(timed: readonly Timed[], from: number, to: number, q: number): number {
   const ms = timed.filter(({ at }) => at >= from && at < to).map((one) => one.ms);
   return Math.round(quantile(ms, q) * 10) / 10;
+}
+
+/** From a kill, which cuts what is under way, until it is ready again; `performance.now()` of this process. */
+export interface Down {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Those that were refused at another time than when there was nobody to take them: none, or the senders were let down. */
+export function refusedWhileUp({ refusals }: Traffic, downs: readonly Down[]): Timed[] {
+  return refusals.filter(({ at, ms }) => !downs.some(({ from, to }) => at <= to && at + ms >= from));
 }
 
 /** For a ledger: `200: 12, cut: 3`, or `none`. */
