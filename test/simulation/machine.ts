@@ -28,6 +28,8 @@ export class Machine {
   opening: FaultyStorage | null = null;
   /** The streams' file has been lost once: what the journal hasn't got either is gone. */
   indexLost = false;
+  /** Of all processes. */
+  readonly #storages: FaultyStorage[] = [];
   #offset = 0;
 
   constructor(seed: number) {
@@ -37,6 +39,7 @@ export class Machine {
 
   aim(storage: FaultyStorage): void {
     this.opening = storage;
+    this.#storages.push(storage);
     this.steppedAt = Number.NEGATIVE_INFINITY;
     this.offset = Math.round(this.clock.wall() - this.clock.monotonic());
     if (this.nextFault === null) return;
@@ -47,10 +50,18 @@ export class Machine {
   openIndex(): FaultyStorage {
     const storage = new FaultyStorage(this.indexDisk, this.chance);
     const { chance } = this;
+    this.#storages.push(storage);
     if (this.nextFault !== null && chance.odds(0.3)) {
       storage.failAfter(1 + chance.below(100), chance.odds(0.7) ? "full" : "io", 1 + chance.below(4));
     }
     return storage;
+  }
+
+  /** How often each fault has struck, in the journal's file or in the streams'. */
+  struck(): Record<Fault, number> {
+    const counts: Record<Fault, number> = { full: 0, io: 0, crash: 0, defect: 0 };
+    for (const { struck } of this.#storages) for (const fault of struck) counts[fault]++;
+    return counts;
   }
 
   /** The streams' file is gone, or put aside. */

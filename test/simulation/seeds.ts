@@ -7,6 +7,9 @@ export type Tally = Record<(typeof COUNTED)[number], number>;
 const COUNTED = [
   "seeds",
   "crashes",
+  "disks full",
+  "I/O errors",
+  "defects",
   "events",
   "duplicates",
   "refused",
@@ -37,6 +40,10 @@ export async function runSeed(seed: number, tally: Tally): Promise<void> {
   const outcome = (...names: string[]) => sum(names.map((name) => receivers.outcomes.get(name) ?? 0));
   tally.seeds++;
   tally.crashes += run.crashes;
+  const { full, io, defect } = run.machine.struck();
+  tally["disks full"] += full;
+  tally["I/O errors"] += io;
+  tally.defects += defect;
   tally.events += truth.events.size;
   for (const { said } of senders.sent) {
     if (said === "refused" || said === "unknown") tally[said]++;

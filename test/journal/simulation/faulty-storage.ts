@@ -23,6 +23,8 @@ export type Fault = "full" | "io" | "crash" | "defect";
 export class FaultyStorage implements Storage {
   /** The process is dead: what it does from here on has no effect. */
   crashed = false;
+  /** What struck, each once: a disk that is full for many calls too. */
+  readonly struck: Fault[] = [];
   /** Called so many times since it was made. */
   calls = 0;
   /** Free space as `space` reports it. */
@@ -114,6 +116,7 @@ export class FaultyStorage implements Storage {
     if (this.calls < this.#faultAt) return work();
     this.#faultAt = Number.POSITIVE_INFINITY;
     const fault = this.#fault;
+    this.struck.push(fault);
     // What a commit was doing when the power went is on disk, or isn't.
     if (isCommit && (fault === "crash" || fault === "io") && this.#chance.odds(0.5)) work();
     if (fault === "full") this.#fullFor = this.#times - 1;
