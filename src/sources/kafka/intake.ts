@@ -17,10 +17,18 @@ export interface IntakeOptions {
   halted(problem: { readonly error: string; readonly message: string } | null): void;
 }
 
-const REMEDY = {
-  lz4: "let its producer use gzip, snappy, zstd or none, and move the group's place behind what it has written (docs/kafka.md)",
-  codec: "a newer Leat may know it",
-  corrupt: "look at the partition's log on its brokers, or move the group's place behind it (docs/kafka.md)",
+/** Why a partition stands still, and what to do about it. */
+const HALTS = {
+  lz4: {
+    error: "lz4",
+    remedy:
+      "let its producer use gzip, snappy, zstd or none, and move the group's place behind what it has written (docs/kafka.md)",
+  },
+  codec: { error: "codec", remedy: "a newer Leat may know it" },
+  corrupt: {
+    error: "corrupt",
+    remedy: "look at the partition's log on its brokers, or move the group's place behind it (docs/kafka.md)",
+  },
 };
 
 export class PartitionIntake {
@@ -114,9 +122,9 @@ export class PartitionIntake {
   async #halt(hand: InHand, at: number, batch: RecordBatch, error: UnreadableBatch): Promise<void> {
     const place = placeOf(hand.topic, hand.partition);
     hand.halt();
-    const message = `${place} stands still at offset ${at}: ${error.message}; ${REMEDY[error.reason]}`;
+    const message = `${place} stands still at offset ${at}: ${error.message}; ${HALTS[error.reason].remedy}`;
     this.#halts.set(place, message);
-    this.#options.halted({ error: error.reason, message: [...this.#halts.values()].join("; ") });
+    this.#options.halted({ error: HALTS[error.reason].error, message: [...this.#halts.values()].join("; ") });
     if (this.#told.has(`${place}@${at}`)) return;
     this.#told.add(`${place}@${at}`);
     this.#host.log.error(
