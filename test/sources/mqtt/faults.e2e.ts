@@ -182,3 +182,19 @@ test("another client with our client id throws the source out, and it comes back
   await waitFor("the loss", () => !host.connected);
   await waitFor("the source to be connected again", () => host.connected);
 });
+
+test("over a WebSocket it is the same", async (t) => {
+  const port = await brokerPort();
+  const broker = await startMosquitto({
+    conf: `listener ${port} 127.0.0.1\nprotocol websockets\nallow_anonymous true`,
+  });
+  t.after(broker.close);
+  const { host, prefix } = await startSource(t, { url: `ws://127.0.0.1:${port}/mqtt` });
+  const client = await publisher(t, broker.url);
+  for (const body of ["1", "2"]) await client.publishAsync(`${prefix}/a`, body, { qos: 1 });
+  await waitFor("both", () => host.bodies.length === 2);
+  await broker.stop();
+  await waitFor("the loss", () => !host.connected);
+  await broker.start();
+  await waitFor("the source to be connected again", () => host.connected);
+});
