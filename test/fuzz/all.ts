@@ -1,5 +1,6 @@
 /** All properties, of every parser of what comes from outside. */
 import { bodies } from "./bodies.ts";
+import { brokers } from "./brokers.ts";
 import { configuration } from "./configuration.ts";
 import { expressions } from "./expressions.ts";
 import { fields } from "./fields.ts";
@@ -19,5 +20,6 @@ export const properties: readonly Property[] = [
   ...streams,
   ...outbound,
   ...receivers,
+  ...brokers,
   ...servedProperties,
 ];

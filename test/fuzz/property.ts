@@ -9,8 +9,12 @@ import { LeatError } from "../../src/errors.ts";
 /** No call may keep the thread longer, in ms of its own processor time: other processes' load doesn't count. */
 export const MAX_CALL_MS = 50;
 
-/** A collection, or a compilation, may fall into a call; the same call again then takes what it takes. */
-const TRIES = 4;
+/**
+ * A call that takes too long is made again, once: a garbage collection or a compilation may have fallen into it, whose
+ * processor time is the thread's own and no fault of the input. Twice in a row they don't; an input that is slow is slow
+ * each time. (One that is slow only at first, by what is remembered afterwards, would pass: parsers here keep nothing.)
+ */
+const TRIES = 1;
 
 export interface Checked {
   readonly runs: number;

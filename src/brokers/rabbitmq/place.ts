@@ -30,11 +30,16 @@ export function nodesOf({ url, vhost }: RabbitmqConnectionConfig): string[] {
 /** Whether a routing key fits a topic exchange's pattern: `*` is one word, `#` any number of them. */
 export function topicMatches(pattern: string, routingKey: string): boolean {
   const words = routingKey.split(".");
-  const fits = (parts: readonly string[], at: number): boolean => {
-    const [part, ...rest] = parts;
-    if (part === undefined) return at === words.length;
-    if (part === "#") return fits(rest, at) || (at < words.length && fits(parts, at + 1));
-    return at < words.length && (part === "*" || part === words[at]) && fits(rest, at + 1);
-  };
-  return fits(pattern.split("."), 0);
+  // How many words the pattern's parts so far may have taken: all that are possible at once, for trying one after the
+  // other takes ever longer with each `#`.
+  let taken: boolean[] = [true, ...words.map(() => false)];
+  for (const part of pattern.split(".")) {
+    const after = taken.map(() => false);
+    for (let at = 0; at <= words.length; at++) {
+      if (part === "#") after[at] = taken[at] === true || after[at - 1] === true;
+      else after[at] = taken[at - 1] === true && (part === "*" || part === words[at - 1]);
+    }
+    taken = after;
+  }
+  return taken[words.length] === true;
 }
