@@ -16,12 +16,12 @@ import { total } from "./scrape.ts";
 import { type TakeUp, takeUp } from "./take-up.ts";
 import { inTurns, type Turns } from "./turns.ts";
 
-/** About what a bare consumer takes in a second here. */
-const PER_SECOND = 25_000;
 const BAR = { least: 0.5 };
 
 /** One protocol: what waits for a turn, and the two that work it off. */
 interface Side {
+  /** About what a bare consumer takes in a second here. */
+  readonly perSecond: number;
   /** Puts what waits for the turn named `turn` there. */
   load(turn: string, count: number): Promise<void>;
   /** YAML of Leat's source. */
@@ -35,8 +35,10 @@ export async function ingestKafka(options: Options): Promise<Row[]> {
   const kafka = await startKafka();
   // Each group reads the topic from its start, so it is filled once.
   const topic = "orders";
-  const filled = preloadKafka(kafka.bootstrap, topic, PER_SECOND * options.seconds);
+  const perSecond = 60_000;
+  const filled = preloadKafka(kafka.bootstrap, topic, perSecond * options.seconds);
   return measure("Kafka into the journal", options, {
+    perSecond,
     load: () => filled,
     source: (turn) =>
       `{ type: kafka, brokers: "${kafka.bootstrap}", topics: [${topic}], group: ${turn}, start: earliest }`,
@@ -48,6 +50,7 @@ export async function ingestKafka(options: Options): Promise<Row[]> {
 export async function ingestMqtt(options: Options): Promise<Row[]> {
   const mosquitto = await startMosquitto();
   return measure("MQTT into the journal", options, {
+    perSecond: 20_000,
     load: (turn, count) => preloadMqtt(mosquitto.url, turn, turn, count),
     source: (turn) => `{ type: mqtt, url: "${mosquitto.url}", topics: [${turn}], client_id: ${turn} }`,
     bare: (turn) => ["mqtt", mosquitto.url, turn, turn],
@@ -58,6 +61,7 @@ export async function ingestMqtt(options: Options): Promise<Row[]> {
 export async function ingestRabbitmq(options: Options): Promise<Row[]> {
   const rabbitmq = await startRabbitmq();
   return measure("RabbitMQ into the journal", options, {
+    perSecond: 25_000,
     load: (turn, count) => preloadRabbitmq(rabbitmq.url, turn, count),
     source: (turn) => `{ type: rabbitmq, url: "${rabbitmq.url}", queue: ${turn} }`,
     bare: (turn) => ["rabbitmq", rabbitmq.url, turn, turn],
@@ -66,7 +70,7 @@ export async function ingestRabbitmq(options: Options): Promise<Row[]> {
 }
 
 async function measure(row: string, { rounds, seconds }: Options, side: Side): Promise<Row[]> {
-  const count = PER_SECOND * seconds;
+  const count = side.perSecond * seconds;
   try {
     const turns = await inFolder(async (folder) => {
       const leat = async () => {

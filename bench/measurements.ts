@@ -1,10 +1,13 @@
 /** What the bench measures, by name. */
+import { ingestKafka, ingestMqtt, ingestRabbitmq } from "./broker-ingest.ts";
 import { catchUp } from "./catch-up.ts";
 import { endToEnd, endToEndTransform } from "./end-to-end.ts";
 import { growth } from "./growth.ts";
 import { ingest, ingestSlowDisk } from "./ingest.ts";
+import { kafkaToWebhook } from "./kafka-webhook.ts";
 import { latency } from "./latency.ts";
 import type { Row } from "./row.ts";
+import { webhookToKafka } from "./webhook-kafka.ts";
 
 export interface Options {
   /** Pairs of turns. */
@@ -27,6 +30,11 @@ export const MEASUREMENTS = {
   latency,
   growth,
   "catch-up": catchUp,
+  "ingest-kafka": ingestKafka,
+  "ingest-mqtt": ingestMqtt,
+  "ingest-rabbitmq": ingestRabbitmq,
+  "kafka-webhook": kafkaToWebhook,
+  "webhook-kafka": webhookToKafka,
 } satisfies Record<string, (options: Options) => Promise<Row[]>>;
 
 export type MeasurementName = keyof typeof MEASUREMENTS;
