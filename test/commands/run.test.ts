@@ -16,7 +16,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { MAIN, makeDaemon, makeReceiver } from "../e2e/daemon.ts";
 import { followStream } from "../e2e/stream-reader.ts";
 import { waitFor } from "../wait-for.ts";
@@ -247,34 +247,33 @@ async function waitingAt(pipe: string): Promise<(text: string) => void> {
   };
 }
 
-test("SIGHUP while it starts doesn't end it: it reloads once it is up", async (t) => {
+/** A daemon that is reading its configuration, which is a pipe, until `goOn`. */
+async function starting(t: TestContext) {
   const daemon = await makeDaemon("");
   t.after(() => daemon.close());
   const file = join(daemon.folder, "leat.yaml");
-  const first = readFileSync(file, "utf8");
+  const text = readFileSync(file, "utf8");
   rmSync(file);
   execFileSync("mkfifo", [file]);
   daemon.launch();
   const write = await waitingAt(file);
+  return { daemon, file, goOn: () => write(text) };
+}
+
+test("SIGHUP while it starts doesn't end it: it reloads once it is up", async (t) => {
+  const { daemon, file, goOn } = await starting(t);
   daemon.signal("SIGHUP");
   rmSync(file);
   daemon.writeConfig("sources: { in: { type: webhook, path: /in, verify: { type: none } } }\n");
-  write(first);
+  goOn();
   const taken = () => post(daemon.url, {}).catch(() => 0);
   await waitFor("the source that came with the reload", async () => (await taken()) === 200);
 });
 
 test("SIGTERM while it starts ends it with 0", async (t) => {
-  const daemon = await makeDaemon("");
-  t.after(() => daemon.close());
-  const file = join(daemon.folder, "leat.yaml");
-  const first = readFileSync(file, "utf8");
-  rmSync(file);
-  execFileSync("mkfifo", [file]);
-  daemon.launch();
-  const write = await waitingAt(file);
+  const { daemon, goOn } = await starting(t);
   daemon.signal("SIGTERM");
-  write(first);
+  goOn();
   assert.equal(await daemon.ended(), 0, daemon.output());
 });
 

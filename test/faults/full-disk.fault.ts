@@ -22,12 +22,8 @@ const debug = debuglog("faults");
 test("a disk that is full for 30 s: no yes meanwhile, deliveries go on, and it goes on by itself", {
   timeout: 300_000,
 }, async (t) => {
-  const proving = await onSmallDisk(t);
+  const { proving, yes } = await onSmallDisk(t);
   const { daemon, landing } = proving;
-  assert.ok(await proving.start());
-  proving.send({ senders: 8 });
-  const yes = new Yes(proving);
-  await yes.more(200);
   // So that there is something to deliver when the disk is full.
   const held = Promise.withResolvers<number>();
   landing.answer = () => held.promise;
@@ -51,32 +47,22 @@ test("a disk that is full for 30 s: no yes meanwhile, deliveries go on, and it g
   debug("closed after %d ms, %d of %d delivered meanwhile", closedAt - filledAt, meanwhile, owed);
   assert.ok(meanwhile > 0, "what was taken before is delivered");
 
-  const freedAt = performance.now();
-  disk.free();
-  const backAt = await yes.after(freedAt);
-  assert.equal(yes.between(closedAt, freedAt), 0, "no yes while the disk is full");
-  assert.ok(backAt - freedAt < BACK_MS, `yes again after ${backAt - freedAt} ms`);
-  await yes.more(100);
+  const fullMs = performance.now() - filledAt;
   recordLedger(t, {
-    "full for ms": Math.round(freedAt - filledAt),
+    "full for ms": Math.round(fullMs),
     "closed after ms": Math.round(closedAt - filledAt),
     "yes while closed": 0,
     "owed when it was full": owed,
     "delivered meanwhile": meanwhile,
-    "yes again after ms": Math.round(backAt - freedAt),
-    ...(await proving.settle()),
+    ...(await goesOn(proving, yes, disk, closedAt)),
   });
 });
 
 test("a disk on which every byte is taken again for 30 s, with a kill -9 and a start in between", {
   timeout: 300_000,
 }, async (t) => {
-  const proving = await onSmallDisk(t);
+  const { proving, yes } = await onSmallDisk(t);
   const { daemon } = proving;
-  assert.ok(await proving.start());
-  proving.send({ senders: 8 });
-  const yes = new Yes(proving);
-  await yes.more(200);
 
   const disk = new Filler(join(daemon.folder, "data", "filler"));
   disk.fill();
@@ -99,17 +85,11 @@ test("a disk on which every byte is taken again for 30 s, with a kill -9 and a s
   }
 
   clearInterval(refill);
-  const freedAt = performance.now();
-  disk.free();
-  const backAt = await yes.after(freedAt);
-  assert.equal(yes.between(closedAt, freedAt), 0, "no yes while the disk is full");
-  assert.ok(backAt - freedAt < BACK_MS, `yes again after ${backAt - freedAt} ms`);
-  await yes.more(100);
+  const fullMs = performance.now() - filledAt;
   recordLedger(t, {
-    "full for ms": Math.round(freedAt - filledAt),
+    "full for ms": Math.round(fullMs),
     "yes while closed": 0,
-    "yes again after ms": Math.round(backAt - freedAt),
-    ...(await proving.settle()),
+    ...(await goesOn(proving, yes, disk, closedAt)),
   });
 });
 
@@ -184,7 +164,8 @@ async function refusedAtOnce(url: string): Promise<void> {
   assert.ok(Number(response.headers.get("retry-after")) > 0, "it says when to come back");
 }
 
-async function onSmallDisk(t: TestContext): Promise<Proving> {
+/** A daemon on it under load, and when its senders heard yes. */
+async function onSmallDisk(t: TestContext): Promise<{ readonly proving: Proving; readonly yes: Yes }> {
   let unmount = () => {};
   const proving = await makeProving({
     env: { LEAT_JOURNAL_WATERMARK_SHARE: "10%", LEAT_JOURNAL_WATERMARK_SIZE: "1GiB" },
@@ -194,5 +175,20 @@ async function onSmallDisk(t: TestContext): Promise<Proving> {
     cleanUp: () => unmount(),
   });
   t.after(() => proving.close());
-  return proving;
+  assert.ok(await proving.start());
+  proving.send({ senders: 8 });
+  const yes = new Yes(proving);
+  await yes.more(200);
+  return { proving, yes };
+}
+
+/** The disk has room again: the ledger's figures of how it goes on. */
+async function goesOn(proving: Proving, yes: Yes, disk: Filler, closedAt: number) {
+  const freedAt = performance.now();
+  disk.free();
+  const backAt = await yes.after(freedAt);
+  assert.equal(yes.between(closedAt, freedAt), 0, "no yes while the disk is full");
+  assert.ok(backAt - freedAt < BACK_MS, `yes again after ${backAt - freedAt} ms`);
+  await yes.more(100);
+  return { "yes again after ms": Math.round(backAt - freedAt), ...(await proving.settle()) };
 }
