@@ -119,6 +119,18 @@ export const reload: Disturb = async ({ daemon, writeSources }) => {
   assert.equal(response.status, 200, await response.text());
 };
 
+/** All or none: one that doesn't start leaves no other behind. */
+async function openAll(): Promise<Account[]> {
+  const opened = await Promise.allSettled(
+    FAMILIES.map(async ({ name, open }) => new Account(name, await open())),
+  );
+  const accounts = opened.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
+  const failed = opened.find((one) => one.status === "rejected");
+  if (failed === undefined) return accounts;
+  await Promise.all(accounts.map(({ place }) => place.close()));
+  throw failed.reason;
+}
+
 /** Holds Leat to it: nothing lost, repeats only with the same id. Records a ledger with the figures of each source. */
 export async function disturbOften(
   t: TestContext,
@@ -127,10 +139,8 @@ export async function disturbOften(
   times: number,
 ): Promise<void> {
   const { seed, chance } = seeded(t);
-  const accounts = await Promise.all(FAMILIES.map(async ({ name, open }) => new Account(name, await open())));
-  t.after(() => Promise.all(accounts.map(({ place }) => place.close())));
+  const accounts = await openAll();
   const receiver = await makeReceiver();
-  t.after(receiver.close);
   receiver.answer = (got) => {
     accounts.find(({ source }) => source === got.headers["leat-source"])?.receive(got);
     return 200;
@@ -144,14 +154,19 @@ routes:
   all: { from: [${accounts.map(({ source }) => source).join(", ")}], to: out }
 `;
   const daemon = await makeDaemon(yaml("decode: auto"));
-  t.after(daemon.close);
+  t.after(async () => {
+    // The senders first: one that goes on would open a new client to a broker that is gone.
+    await Promise.all(accounts.map((account) => account.stop()));
+    await daemon.close();
+    await receiver.close();
+    await Promise.all(accounts.map(({ place }) => place.close()));
+  });
   await daemon.start();
   // What MQTT is sent before the first subscription is for nobody.
   await waitFor("every source to have its broker", () => allConnected(daemon.admin), 60_000);
   const watch = watchIdentity(daemon.admin);
   t.after(() => watch.stop());
   for (const account of accounts) account.begin();
-  t.after(() => Promise.all(accounts.map((account) => account.stop())));
 
   /** What people would look at first. */
   const picture = async () => {
