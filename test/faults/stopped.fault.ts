@@ -56,6 +56,7 @@ routes:
     [startTraffic({ url: `${daemon.url}/few`, perSecond: 60 }), slow],
     [startTraffic({ url: `${daemon.url}/hard`, perSecond: 10 }), heavy],
   ] as const;
+  t.after(() => Promise.all(all.map(([traffic]) => traffic.stop())));
   const arrivals = () => Math.min(prompt.arrivals.length, slow.arrivals.length);
   const pass = (ms: number) => {
     const begun = performance.now();
