@@ -3,9 +3,9 @@ import { createPrivateKey } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { tlsProblems } from "../../../src/brokers/tls-material.ts";
 import { readConfiguration } from "../../../src/commands/configuration.ts";
 import { formatProblem } from "../../../src/config/load.ts";
-import { tlsProblems } from "../../../src/brokers/tls-material.ts";
 import { certificate, RSA_512 } from "./certificate.ts";
 import { webhook } from "./kit.ts";
 
