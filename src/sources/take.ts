@@ -11,14 +11,17 @@ export interface TakeOptions {
   readonly oversize: "refuse" | "hold";
   /** Ends waiting. What is being appended is appended all the same. */
   readonly signal: AbortSignal;
+  /** Told of each arrival that `oversize: hold` holds, maybe before its `Take` returns. That one stays pending. */
+  held?(): void;
 }
 
 /**
- * Takes one arrival; `position` says for people which one it was at the broker. Resolves once it is on disk: with
- * `Appended`, or with null where it was kept as refused. Rejects when `signal` aborts while it waits, and with `storage`.
+ * Takes one arrival; `position` says for people which one it was at the broker. `cutFrom` says of one that came cut off
+ * how many bytes all of it has: that is over a limit, whatever the limit has become since. Resolves once it is on disk:
+ * with `Appended`, or with null where it was kept as refused. Rejects when `signal` aborts while it waits, and with `storage`.
  * Nobody need listen to a rejection: one that comes after its connection's life is of no use to anybody.
  */
-export type Take = (arrival: Arrival, position: string) => Promise<Appended | null>;
+export type Take = (arrival: Arrival, position: string, cutFrom?: number | null) => Promise<Appended | null>;
 
 /** Kept of a body that was refused. */
 const REFUSED_BYTES = 1024;
@@ -33,11 +36,15 @@ export type TakerHost = Pick<
 >;
 
 /** What one taker takes is appended in the order in which it came. */
-export function createTaker(host: TakerHost, { oversize, signal }: TakeOptions): Take {
+export function createTaker(host: TakerHost, { oversize, signal, held }: TakeOptions): Take {
   const { append } = inTurn(host);
 
-  async function take(arrival: Arrival, position: string): Promise<Appended | null> {
+  async function take(arrival: Arrival, position: string, cutFrom: number | null): Promise<Appended | null> {
     const { byteLength } = arrival.body;
+    if (cutFrom !== null) {
+      const detail = `all of it is ${cutFrom} bytes, more than could be when it came`;
+      return overLimit(arrival, position, "too_large", detail);
+    }
     if (byteLength > host.maxEventBytes) {
       return overLimit(
         arrival,
@@ -63,6 +70,7 @@ export function createTaker(host: TakerHost, { oversize, signal }: TakeOptions):
     if (oversize === "hold") {
       const message = `${position} is over a limit (${detail}) and oversize is hold: raise the limit and reload, take it away, or write oversize: refuse`;
       host.stands({ state: "waiting", error: "oversize", message });
+      held?.();
       return aborted(signal);
     }
     const refusal = refusalOf(host.name, arrival, position, reason, detail);
@@ -83,8 +91,8 @@ export function createTaker(host: TakerHost, { oversize, signal }: TakeOptions):
     }
   }
 
-  return (arrival, position) => {
-    const taken = take(arrival, position);
+  return (arrival, position, cutFrom = null) => {
+    const taken = take(arrival, position, cutFrom);
     taken.catch(() => {});
     return taken;
   };

@@ -195,7 +195,8 @@ async function batchesOf(set: Buffer, aborted: readonly AbortedTransaction[]): P
 
 function asBatch({ offset, timestamp, key, value }: OldMessage): RecordBatch {
   const place = Number(offset);
-  const record: KafkaRecord = { offset: place, timestamp: Number(timestamp ?? -1), key, value, headers: [] };
+  const time = Number(timestamp ?? -1);
+  const record: KafkaRecord = { offset: place, timestamp: time, key, value, cutFrom: null, headers: [] };
   return {
     base: place,
     last: place,

@@ -7,8 +7,10 @@ export interface KafkaRecord {
   /** Milliseconds since 1970; -1 where the producer gave none. */
   readonly timestamp: number;
   readonly key: Buffer | null;
-  /** Null: a tombstone. May be cut off somewhere behind `mostBytes`. A view on memory that is shared. */
+  /** Null: a tombstone. A view on memory that is shared. */
   readonly value: Buffer | null;
+  /** Null: all of it is here. Else the whole record's bytes, too many to be read: value or headers are cut off. */
+  readonly cutFrom: number | null;
   /** In order, repeats and all. A null value is an empty one. */
   readonly headers: readonly (readonly [name: string, value: Buffer])[];
 }
@@ -23,7 +25,7 @@ const EMPTY = Buffer.alloc(0);
 
 /**
  * The records with an offset of at least `from`, in chunks of at most some 500 and 1 MiB (or one larger record).
- * @param mostBytes of a value, beyond which nobody wants to see all of it.
+ * @param mostBytes of a value, beyond which nobody wants to see all of it: a record that is longer is cut.
  * @throws UnreadableBatch
  */
 export async function* readRecords(
@@ -94,8 +96,9 @@ class Splitter {
     this.#at = end;
     this.#left--;
     const inside = new Cursor(this.#bytes, start, end);
-    const record = readRecord(inside, this.#batch);
-    if (inside.over && this.#toSkip === 0) throw damaged("a record is longer than it says");
+    const cutFrom = this.#toSkip === 0 ? null : length;
+    const record = readRecord(inside, this.#batch, cutFrom);
+    if (inside.over && cutFrom === null) throw damaged("a record is longer than it says");
     return record;
   }
 
@@ -108,7 +111,7 @@ function damaged(how: string): UnreadableBatch {
   return new UnreadableBatch("corrupt", `the batch is damaged: ${how}`);
 }
 
-function readRecord(cursor: Cursor, batch: RecordBatch): KafkaRecord {
+function readRecord(cursor: Cursor, batch: RecordBatch, cutFrom: number | null): KafkaRecord {
   cursor.at++; // attributes, of which there are none
   const timestampDelta = cursor.varint();
   const offset = batch.base + cursor.varint();
@@ -125,6 +128,7 @@ function readRecord(cursor: Cursor, batch: RecordBatch): KafkaRecord {
     timestamp: batch.appendTimestamp ?? batch.firstTimestamp + timestampDelta,
     key,
     value,
+    cutFrom,
     headers,
   };
 }

@@ -59,7 +59,7 @@ export class PartitionIntake {
     const flight = new Flight(
       (record) => {
         if (record.value?.[0] === 0) this.#hint(topic, record);
-        return take(arrivalOf(topic, partition, record), `${place}@${record.offset}`);
+        return take(arrivalOf(topic, partition, record), `${place}@${record.offset}`, record.cutFrom);
       },
       (next) => {
         hand.taken(next);
@@ -102,7 +102,8 @@ export class PartitionIntake {
   /** A record that may have to be held goes alone: nothing behind it may be on disk before it. */
   async #chunk(records: readonly KafkaRecord[], flight: Flight): Promise<void> {
     const most = this.#host.maxEventBytes;
-    if (!records.some(({ value }) => value !== null && value.length > most)) return flight.add(records);
+    const overLimit = ({ value, cutFrom }: KafkaRecord) => cutFrom !== null || (value?.length ?? 0) > most;
+    if (!records.some(overLimit)) return flight.add(records);
     for (const record of records) {
       await flight.landed();
       await flight.add([record]);
