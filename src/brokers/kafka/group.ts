@@ -41,6 +41,13 @@ const GRACE_MS = 3_000;
 const OUT_OF_RANGE = "Offset out of range, resetting to default offset";
 const NO_COORDINATOR = "Tried to find group coordinator";
 
+/** What stands still; `resume` lets it go on. */
+interface Halted {
+  readonly topic: string;
+  readonly partition: number;
+  readonly resume: () => void;
+}
+
 interface Work {
   readonly since: number;
   readonly done: Promise<void>;
@@ -65,6 +72,7 @@ export class GroupMember {
   readonly #over = Promise.withResolvers<void>();
   /** By topic and partition. */
   readonly #work = new Map<string, Work>();
+  #halted: Halted[] = [];
   #placed: Promise<void> = Promise.resolve();
   /** Why the coordinator wasn't found, at the last try. */
   #noCoordinator: unknown = null;
@@ -143,7 +151,9 @@ export class GroupMember {
     this.#consumer.on(GROUP_JOIN, ({ payload }) => {
       this.#watchdog.joined();
       const ours = new Map(Object.entries(payload.memberAssignment));
-      this.#commits.keep((topic, partition) => ours.get(topic)?.includes(partition) === true);
+      const isOurs = (topic: string, partition: number) => ours.get(topic)?.includes(partition) === true;
+      this.#commits.keep(isOurs);
+      this.#keepHalted(isOurs);
       this.#placed = this.#place(ours, payload.isLeader);
       this.#listener.assigned(ours);
       up();
@@ -161,6 +171,12 @@ export class GroupMember {
       partitionsConsumedConcurrently: PARTITIONS_AT_ONCE,
       eachBatch: (payload) => this.#eachBatch(payload),
     });
+  }
+
+  /** What another member has now is looked at anew should it come back: kafkajs would leave it paused. */
+  #keepHalted(isOurs: (topic: string, partition: number) => boolean): void {
+    for (const { topic, partition, resume } of this.#halted) if (!isOurs(topic, partition)) resume();
+    this.#halted = this.#halted.filter(({ topic, partition }) => isOurs(topic, partition));
   }
 
   async #place(ours: ReadonlyMap<string, readonly number[]>, leads: boolean): Promise<void> {
@@ -220,7 +236,7 @@ export class GroupMember {
           }
           this.#commits.add(topic, partition, next, commitOffsetsIfNecessary);
         },
-        halt: () => void pause(),
+        halt: () => this.#halted.push({ topic, partition, resume: pause() }),
       },
       this.#ending.signal,
     );

@@ -59,11 +59,17 @@ export async function placeAtEnd(
   }
 }
 
+/** What Kafka answers where nothing was committed. The other number below zero was: -2, by clients that mean the beginning. */
+const NO_PLACE = -1;
+
 /** By partition; null where there is none. */
 async function committed(admin: Admin, group: string, topic: string): Promise<Map<number, string | null>> {
   const [found] = await admin.fetchOffsets({ groupId: group, topics: [topic] });
   return new Map(
-    found?.partitions.map(({ partition, offset }) => [partition, Number(offset) < 0 ? null : offset]) ?? [],
+    found?.partitions.map(({ partition, offset }) => [
+      partition,
+      Number(offset) === NO_PLACE ? null : offset,
+    ]) ?? [],
   );
 }
 

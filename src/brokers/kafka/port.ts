@@ -16,7 +16,7 @@ export interface InHand {
   readonly end: number;
   /** All below `next` is on disk: it may be committed, and needn't be fetched again. */
   taken(next: number): void;
-  /** No more of this partition as long as this connection lives. */
+  /** No more of this partition as long as this connection lives, and the group leaves it to us. */
   halt(): void;
 }
 

@@ -13,12 +13,14 @@ import { type Progress, placeOf } from "./progress.ts";
 export interface IntakeOptions {
   readonly oversize: "refuse" | "hold";
   readonly progress: Progress;
-  /** A partition stands still, or (null) none of them does any more. */
+  /** A partition stands still, or (null) none of ours does any more. */
   halted(problem: { readonly error: string; readonly message: string } | null): void;
 }
 
 /** Why a partition stands still, and what to do about it. */
-const HALTS = {
+const HALTS: Readonly<
+  Record<UnreadableBatch["reason"], { readonly error: string; readonly remedy: string }>
+> = {
   lz4: {
     error: "lz4",
     remedy:
@@ -31,11 +33,16 @@ const HALTS = {
   },
 };
 
+interface Halt {
+  readonly error: string;
+  readonly message: string;
+}
+
 export class PartitionIntake {
   readonly #host: SourceHost;
   readonly #options: IntakeOptions;
   /** Why partitions stand still, by place; told of once for each offset. */
-  readonly #halts = new Map<string, string>();
+  readonly #halts = new Map<string, Halt>();
   readonly #told = new Set<string>();
   readonly #hinted = new Set<string>();
   #takers = new Map<string, Take>();
@@ -49,6 +56,14 @@ export class PartitionIntake {
   begin(): void {
     this.#halts.clear();
     this.#takers = new Map();
+  }
+
+  /** What stands still and is another member's now is told as no trouble of ours any more. */
+  assigned(ours: ReadonlyMap<string, readonly number[]>): void {
+    const places = new Set([...ours].flatMap(([topic, all]) => all.map((one) => placeOf(topic, one))));
+    const before = this.#halts.size;
+    for (const place of this.#halts.keys()) if (!places.has(place)) this.#halts.delete(place);
+    if (this.#halts.size < before) this.#tellHalts();
   }
 
   async take(hand: InHand, signal: AbortSignal): Promise<void> {
@@ -124,8 +139,8 @@ export class PartitionIntake {
     const place = placeOf(hand.topic, hand.partition);
     hand.halt();
     const message = `${place} stands still at offset ${at}: ${error.message}; ${HALTS[error.reason].remedy}`;
-    this.#halts.set(place, message);
-    this.#options.halted({ error: HALTS[error.reason].error, message: [...this.#halts.values()].join("; ") });
+    this.#halts.set(place, { error: HALTS[error.reason].error, message });
+    this.#tellHalts();
     if (this.#told.has(`${place}@${at}`)) return;
     this.#told.add(`${place}@${at}`);
     this.#host.log.error(
@@ -133,6 +148,14 @@ export class PartitionIntake {
       "a partition stands still",
     );
     await this.tell(error.reason, place, message, batch.records.subarray(0, 1024));
+  }
+
+  /** By the word of the latest. */
+  #tellHalts(): void {
+    const all = [...this.#halts.values()];
+    const last = all.at(-1);
+    const message = all.map((halt) => halt.message).join("; ");
+    this.#options.halted(last === undefined ? null : { error: last.error, message });
   }
 
   /** Raises a `leat` event; where the journal takes none now, it is shown all the same. */

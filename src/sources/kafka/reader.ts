@@ -72,7 +72,6 @@ export class KafkaReader implements Source, HasLag {
   }
 
   async #live(up: () => void, signal: AbortSignal): Promise<void> {
-    this.#halted = null;
     this.#progress.assigned(new Map());
     while (!signal.aborted) {
       const found = await this.#look(signal, (looking) => this.#find(looking));
@@ -94,6 +93,7 @@ export class KafkaReader implements Source, HasLag {
   }
 
   async #read({ topics }: Found, up: () => void, signal: AbortSignal): Promise<void> {
+    this.#halted = null;
     this.#intake.begin();
     if (topics.length === 0) {
       up();
@@ -104,7 +104,10 @@ export class KafkaReader implements Source, HasLag {
     const { clock, log } = this.#host;
     const listener: GroupListener = {
       take: (hand, over) => this.#intake.take(hand, over),
-      assigned: (ours) => this.#progress.assigned(ours),
+      assigned: (ours) => {
+        this.#progress.assigned(ours);
+        this.#intake.assigned(ours);
+      },
       outOfRange: (topic, partition) => this.#outOfRange(topic, partition),
     };
     const { group, start, session_timeout: sessionTimeoutMs } = this.#config;

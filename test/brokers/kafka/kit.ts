@@ -1,6 +1,8 @@
 /** A real Kafka for the tests of its source and sink, topics of their own, and hosts that take what comes. */
-import { execFile } from "node:child_process";
+import assert from "node:assert/strict";
+import { execFile, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
+import { once } from "node:events";
 import { after, before, type TestContext } from "node:test";
 import { promisify } from "node:util";
 import { type Admin, type IHeaders, Kafka, logLevel, type Producer } from "kafkajs";
@@ -168,4 +170,12 @@ export async function kcat(bootstrap: string, topic: string): Promise<string[]> 
   const args = ["-C", "-e", "-q", "-b", bootstrap, "-t", topic, "-o", "beginning", "-f", format];
   const { stdout } = await promisify(execFile)(required("kcat"), args, { maxBuffer: 64 * 1024 * 1024 });
   return stdout.split("\n").filter((line) => line !== "");
+}
+
+/** Writes a record packed with lz4, which kafkajs doesn't know and our source can't read. */
+export async function lz4(bootstrap: string, topic: string, partition: number): Promise<void> {
+  const args = ["-P", "-b", bootstrap, "-t", topic, "-p", String(partition), "-z", "lz4"];
+  const child = spawn(required("kcat"), args);
+  child.stdin.end("a".repeat(2_000));
+  assert.deepEqual(await once(child, "exit"), [0, null]);
 }

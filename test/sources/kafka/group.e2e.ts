@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { test } from "node:test";
-import { cluster, KafkaHost, reading } from "../../brokers/kafka/kit.ts";
+import { cluster, KafkaHost, lz4, reading } from "../../brokers/kafka/kit.ts";
 import { waitFor } from "../../wait-for.ts";
 
 const kafka = cluster();
@@ -61,6 +61,23 @@ test("a second Leat joining and leaving takes nothing away and repeats nothing t
   }
   const repeats = first.appended.length + second.appended.length - sent;
   assert.ok(repeats < sent * 0.05, `${repeats} of ${sent} came twice`);
+});
+
+test("a partition that stands still goes to another member, is its trouble there, and ours again when it comes back", async (t) => {
+  const topic = await kafka.topic(2);
+  const config = { brokers: kafka.bootstrap, topics: [topic], group: `g-${randomUUID()}` };
+  for (const partition of [0, 1]) await lz4(kafka.bootstrap, topic, partition);
+  const [first, second] = [new KafkaHost(), new KafkaHost()];
+  const troubles = ({ standing }: KafkaHost) =>
+    standing?.state === "waiting" && standing.error === "lz4"
+      ? standing.message.split("stands still").length - 1
+      : 0;
+  await reading(t, first, config);
+  await waitFor("both to stand still", () => troubles(first) === 2, 20_000);
+  const other = await reading(t, second, config);
+  await waitFor("each to have one", () => troubles(first) === 1 && troubles(second) === 1, 30_000);
+  await other.stop();
+  await waitFor("both to be ours again", () => troubles(first) === 2, 30_000);
 });
 
 test("a topic that is deleted and made anew is read from its beginning, also what has the old places", async (t) => {

@@ -28,6 +28,7 @@ function raisedHost(): Host {
   });
 }
 
+const LZ4 = 3;
 const ZSTD = 4;
 const LARGE = Buffer.alloc(12 * 1024 * 1024, "x");
 const CUT: readonly (readonly [what: string, record: WrittenRecord])[] = [
@@ -52,3 +53,22 @@ for (const [what, record] of CUT) {
     assert.equal(next, 1);
   });
 }
+
+test("a partition that stands still is no trouble of ours once another member of the group has it", async () => {
+  const told: (string | null)[] = [];
+  const intake = new PartitionIntake(new Host(), {
+    oversize: "refuse",
+    progress: new Progress(),
+    halted: (problem) => told.push(problem?.message ?? null),
+  });
+  const unreadable = kafkaBatch([{ key: null, value: Buffer.from("a"), headers: [] }], LZ4, (bytes) => bytes);
+  const over = new AbortController().signal;
+  for (const partition of [0, 1]) await intake.take(inHand(unreadable, { partition }), over);
+  intake.assigned(new Map([["orders", [0, 1]]]));
+  assert.equal(told.length, 2);
+  assert.match(told[1] ?? "", /^orders\/0 stands still.*; orders\/1 stands still/);
+  intake.assigned(new Map([["orders", [1]]]));
+  assert.match(told[2] ?? "", /^orders\/1 stands still[^;]*;[^;]*$/);
+  intake.assigned(new Map());
+  assert.equal(told[3], null);
+});

@@ -1,11 +1,9 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { randomBytes, randomUUID } from "node:crypto";
-import { once } from "node:events";
 import { test } from "node:test";
 import { Kafka, logLevel } from "kafkajs";
 import { unpackHeaders } from "../../../src/event.ts";
-import { cluster, KafkaHost, reading } from "../../brokers/kafka/kit.ts";
+import { cluster, KafkaHost, lz4, reading } from "../../brokers/kafka/kit.ts";
 import { waitFor } from "../../wait-for.ts";
 
 const kafka = cluster();
@@ -194,7 +192,7 @@ test("a record over the limit stops the source instead, where oversize is hold",
 test("an lz4 batch stops its partition and raises an event; the others go on", async (t) => {
   const topic = await kafka.topic(2);
   await kafka.produce(topic, [{ partition: 0, value: "readable" }]);
-  await lz4(topic, 0);
+  await lz4(kafka.bootstrap, topic, 0);
   const host = new KafkaHost();
   const source = await reading(t, host, { brokers: kafka.bootstrap, topics: [topic], discover: "1s" });
   await waitFor("the event", () => host.refusals.length === 1);
@@ -206,22 +204,6 @@ test("an lz4 batch stops its partition and raises an event; the others go on", a
   assert.deepEqual(host.bodies(), ["readable", "others"]);
   await waitFor("the lag to show it", () => source.lag() === 1);
 });
-
-async function lz4(topic: string, partition: number): Promise<void> {
-  const child = spawn("kcat", [
-    "-P",
-    "-b",
-    kafka.bootstrap,
-    "-t",
-    topic,
-    "-p",
-    String(partition),
-    "-z",
-    "lz4",
-  ]);
-  child.stdin.end("a".repeat(2_000));
-  assert.deepEqual(await once(child, "exit"), [0, null]);
-}
 
 test("start: latest skips what there is, also in partitions that stay quiet, and nothing that comes later", async (t) => {
   const topic = await kafka.topic(2);
@@ -243,6 +225,19 @@ test("start: latest skips what there is, also in partitions that stay quiet, and
   await reading(t, host, config);
   await host.events(2);
   assert.deepEqual(host.bodies(), ["new", "while away"]);
+});
+
+test("start: latest begins where a person has put the group, also at the beginning", async (t) => {
+  const topic = await kafka.topic();
+  const group = `g-${randomUUID()}`;
+  await kafka.produce(topic, [{ value: "old" }]);
+  // kafkajs commits -2 for it.
+  await kafka.admin.resetOffsets({ groupId: group, topic, earliest: true });
+  assert.deepEqual(await kafka.committed(group, topic), { 0: -2 });
+  const host = new KafkaHost();
+  await reading(t, host, { brokers: kafka.bootstrap, topics: [topic], group, start: "latest" });
+  await host.events(1);
+  assert.deepEqual(host.bodies(), ["old"]);
 });
 
 test("partitions that are added to a topic are read from their beginning, also with start: latest", async (t) => {
