@@ -78,7 +78,8 @@ test("`oversize: hold` says that it waits and stays pending until it is stopped"
   const host = new Host();
   host.maxEventBytes = 1;
   const stop = new AbortController();
-  const take = createTaker(host, { oversize: "hold", signal: stop.signal });
+  let told = 0;
+  const take = createTaker(host, { oversize: "hold", signal: stop.signal, held: () => told++ });
   let settled = false;
   const taken = take(arrival(), "orders-0-17").finally(() => {
     settled = true;
@@ -88,6 +89,7 @@ test("`oversize: hold` says that it waits and stays pending until it is stopped"
   assert.equal(standing.state === "waiting" && standing.error, "oversize");
   assert.match(standing.state === "waiting" ? standing.message : "", /orders-0-17.*2 bytes, and 1 may be/);
   assert.equal(settled, false);
+  assert.equal(told, 1);
   stop.abort();
   await rejected;
   assert.equal(host.refusals.length, 0);

@@ -5,8 +5,9 @@
  *                 │              or it can't go on as it is (see `End`)
  *                 └──► drain ──► over: it was told to stop
  *
- * A message is acknowledged once it and all before it are on disk (J1). Whatever isn't when the channel ends goes back
- * into the queue by itself; nothing is ever nacked, since a queue may drop what comes back too often.
+ * A message is acknowledged once it and all before it are on disk (J1), by one frame for many. At a drain what is on disk
+ * behind one that isn't is acknowledged too, so that it doesn't come again. Whatever isn't on disk when the channel ends
+ * goes back into the queue by itself; nothing is ever nacked, since a queue may drop what comes back too often.
  */
 import type { Channel, ConsumeMessage } from "amqplib";
 import { channelOver } from "../../brokers/rabbitmq/client.ts";
@@ -59,6 +60,8 @@ export class Consumption {
   #tag = "";
   #open = true;
   #ended = false;
+  /** How many in hand never get on disk, since `oversize: hold` holds them. */
+  #held = 0;
   #flushing = false;
   #warned = false;
   #drained: (() => void) | null = null;
@@ -74,7 +77,11 @@ export class Consumption {
       missing: "unknown_queue",
       remedy: "create it, or mend the name",
     };
-    this.#take = createTaker(host, { oversize: config.oversize, signal: this.#taking.signal });
+    this.#take = createTaker(host, {
+      oversize: config.oversize,
+      signal: this.#taking.signal,
+      held: () => this.#hold(),
+    });
     const { promise, resolve } = Promise.withResolvers<End>();
     this.over = promise;
     this.#end = (end) => {
@@ -86,6 +93,11 @@ export class Consumption {
       this.#drained?.();
       this.#end({ why: "failed", error });
     });
+  }
+
+  /** Whether it takes no more; `over` says why. */
+  get ended(): boolean {
+    return this.#ended;
   }
 
   /** Messages in hand. */
@@ -118,6 +130,7 @@ export class Consumption {
       this.#channel.cancel(this.#tag).catch(() => {});
       this.#flush();
       await promise;
+      this.#settleSingly();
     }
     cancel();
   }
@@ -149,14 +162,8 @@ export class Consumption {
     const { content, properties } = message;
     const arrival = toArrival(message, this.#config.queue);
     const position = `a message of queue '${this.#config.queue}' with ${properties.messageId === undefined ? "no id" : `id ${properties.messageId}`}`;
-    const taking = this.#take(arrival, position);
-    if (this.#config.oversize === "hold" && content.byteLength > this.#host.maxEventBytes) {
-      // Not among the unsettled: those before it can be acknowledged, and it goes back.
-      this.#end({ why: "held" });
-      return;
-    }
     const taken = this.#unsettled.add(message, content.byteLength, this.#host.clock.monotonic());
-    taking.then(
+    this.#take(arrival, position).then(
       () => this.#settle(taken),
       (cause: unknown) => this.#fail(cause),
     );
@@ -190,7 +197,26 @@ export class Consumption {
     const last = this.#unsettled.release();
     // On a closed channel `ack` throws; the broker has the messages back then.
     if (last !== null && this.#open) this.#channel.ack(last, true);
-    if (this.#unsettled.count === 0) this.#drained?.();
+    this.#whenDrained();
+  }
+
+  #hold(): void {
+    this.#held++;
+    this.#end({ why: "held" });
+    this.#whenDrained();
+  }
+
+  #whenDrained(): void {
+    // Counted at a drain only: there may be 65,535.
+    if (this.#drained !== null && this.#unsettled.unfinished <= this.#held) this.#drained();
+  }
+
+  /** What is on disk behind one that isn't: no frame for many can say that. */
+  #settleSingly(): void {
+    if (!this.#open) return;
+    const last = this.#unsettled.release();
+    if (last !== null) this.#channel.ack(last, true);
+    for (const message of this.#unsettled.behind()) this.#channel.ack(message);
   }
 
   #fail(cause: unknown): void {

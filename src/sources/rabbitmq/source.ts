@@ -86,7 +86,8 @@ class RabbitmqSource implements Source, HasLag {
       if (consumption === null) return null;
       this.#inHand = consumption;
       try {
-        up();
+        // What came with the broker's answer may be over a limit already: that it is held stays said.
+        if (!consumption.ended) up();
         const over = client.over.then((error): End => ({ why: "failed", error }));
         const end = await unlessAborted(Promise.race([consumption.over, over]), signal);
         if (end?.why !== "failed" && end?.why !== "stalled") await consumption.drain();

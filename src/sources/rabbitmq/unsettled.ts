@@ -1,6 +1,6 @@
 /**
- * Messages that were taken from a channel and not acknowledged yet, in their order. They may be on disk in any order; only
- * what nothing unfinished stands before is acknowledged, all of it by one frame (`multiple`).
+ * Messages that were taken from a channel and not acknowledged yet, in their order. They may be on disk in any order; what
+ * nothing unfinished stands before is acknowledged at once, all of it by one frame (`multiple`), the rest at the end.
  *
  * Delivery tags belong to a channel: each channel has one of these, and it ends with the channel.
  */
@@ -37,6 +37,21 @@ export class Unsettled<M> {
       this.#head = 0;
     }
     return last?.message ?? null;
+  }
+
+  /** Those that may be acknowledged though one before them isn't settled, each by itself. */
+  behind(): M[] {
+    return this.#taken
+      .slice(this.#head)
+      .filter(({ settled }) => settled)
+      .map(({ message }) => message);
+  }
+
+  /** How many aren't settled. */
+  get unfinished(): number {
+    let count = 0;
+    for (let at = this.#head; at < this.#taken.length; at++) if (!this.#taken[at]?.settled) count++;
+    return count;
   }
 
   /** How many there are. */

@@ -226,6 +226,50 @@ test("with `oversize: hold` what is before it is acknowledged, the rest waits in
   await source.stop();
 });
 
+test("`oversize: hold` at a limit that only the journal knows: all others are acknowledged, and nothing comes twice", async (t) => {
+  const there = await outside(t, broker.url);
+  const queue = await ownQueue(there);
+  const host = new BrokerHost();
+  const append = host.append.bind(host);
+  host.append = async (arrival) => {
+    if (arrival.id !== "long") return append(arrival);
+    // As late as an expression that names the key: those behind it are on their way by then.
+    await waitFor("what is behind it", () => host.appended.length === 3);
+    throw new LeatError("refused", "key_too_long", "the key is over 1024 bytes");
+  };
+  for (const messageId of ["a", "long", "b", "c"])
+    there.channel.sendToQueue(queue, Buffer.from("x"), { messageId });
+  await there.channel.waitForConfirms();
+  const source = await startSource(t, host, { url: broker.url, queue, oversize: "hold" });
+  await waitFor("the consumer to go", async () => {
+    return host.waits.includes("oversize") && (await consumers(there, queue)) === 0;
+  });
+  await waitFor("one to be back", async () => (await ready(there, queue)) === 1);
+  assert.deepEqual(
+    host.appended.map(({ id }) => id),
+    ["a", "b", "c"],
+  );
+  assert.deepEqual([host.waits, host.refusals], [["oversize"], []]);
+  assert.equal(host.standing?.state, "waiting");
+  await source.stop();
+  const held = await there.channel.get(queue);
+  assert.equal(held ? held.properties.messageId : null, "long");
+});
+
+test("`oversize: hold` when the first message that waits in the queue is too large: that it is held stays said", async (t) => {
+  const there = await outside(t, broker.url);
+  const queue = await ownQueue(there);
+  const host = new BrokerHost();
+  host.maxEventBytes = 1;
+  there.channel.sendToQueue(queue, Buffer.from("large"));
+  await there.channel.waitForConfirms();
+  const source = await startSource(t, host, { url: broker.url, queue, oversize: "hold" });
+  await waitFor("the word", () => host.waits.includes("oversize"));
+  await waitFor("it to be back", async () => (await ready(there, queue)) === 1);
+  assert.equal(host.standing?.state === "waiting" && host.standing.error, "oversize");
+  await source.stop();
+});
+
 test("a journal that takes nothing for a minute: the messages go back, and are consumed once it takes again", async (t) => {
   const there = await outside(t, broker.url);
   const queue = await ownQueue(there);

@@ -27,6 +27,15 @@ test("only what nothing unfinished stands before is acknowledged, in whichever o
   );
 });
 
+test("what is settled behind one that isn't can be acknowledged by itself", () => {
+  const unsettled = new Unsettled<number>();
+  const [first, , third] = [1, 2, 3, 4].map((n) => unsettled.add(n, 1, n));
+  for (const taken of [first, third]) if (taken) taken.settled = true;
+  assert.equal(unsettled.release(), 1);
+  assert.deepEqual(unsettled.behind(), [3]);
+  assert.equal(unsettled.unfinished, 2);
+});
+
 test("what was acknowledged takes no memory for long", () => {
   const unsettled = new Unsettled<number>();
   for (let n = 1; n <= 100_000; n++) {
