@@ -81,8 +81,9 @@ class RabbitmqSink implements PushedSink {
       signal,
     });
     try {
-      this.#watchBlocking(client);
-      this.#connected(new Outlets(client));
+      const outlets = new Outlets(client);
+      this.#watchBlocking(client, outlets);
+      this.#connected(outlets);
       up();
       const over = await unlessAborted(client.over, signal);
       if (over !== null) throw over;
@@ -93,16 +94,13 @@ class RabbitmqSink implements PushedSink {
   }
 
   /** What is published to a broker that has blocked us lies in a socket that it doesn't read. */
-  #watchBlocking({ model }: Client): void {
-    let outlets: Outlets | null = null;
+  #watchBlocking({ model }: Client, outlets: Outlets): void {
     model.on("blocked", (reason) => {
-      outlets = this.#outlets;
       this.#outlets = null;
       const message = `the broker takes nothing from publishers (${reason}): give it memory or disk`;
       this.#stands({ state: "waiting", error: "blocked", message });
     });
     model.on("unblocked", () => {
-      if (outlets === null) return;
       this.#connected(outlets);
       this.#stands({ state: "connected" });
     });

@@ -57,7 +57,7 @@ export function publishRaw(
   stream.write(Buffer.concat([frame(1, ch, method), frame(2, ch, content), frame(3, ch, body)]));
 }
 
-function frame(type: number, channel: number, payload: Buffer): Buffer {
+export function frame(type: number, channel: number, payload: Buffer): Buffer {
   const head = Buffer.alloc(3);
   head.writeUInt8(type);
   head.writeUInt16BE(channel, 1);
