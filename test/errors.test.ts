@@ -65,9 +65,17 @@ const ANSWERS: readonly Place[] = [
 
 const FAULTS: readonly Place[] = [{ files: "src/sources/webhook/verify/*.ts", pattern: /\bfault\(("\w+")/g }];
 
+const BROKER_REFUSALS: readonly Place[] = [
+  { files: "src/sources/take.ts", pattern: /overLimit\(\s*arrival,\s*position,\s*("\w+")/g },
+  { files: "src/sources/{kafka,mqtt,rabbitmq}/*.ts", pattern: /\btell\(("\w+")/g },
+  { files: "src/sources/{kafka,mqtt,rabbitmq}/*.ts", pattern: /\breason: ("\w+")/g },
+  { files: "src/brokers/kafka/*.ts", pattern: /new UnreadableBatch\(("\w+")/g },
+];
+
 const DELIVERIES: readonly Place[] = [
   { files: "src/{delivery,sinks,routing}/**/*.ts", pattern: /\berror: ("\w+")/g },
   { files: "src/sinks/mqtt/*.ts", pattern: /\berror: \w+ \? ("\w+") : "\w+"/g },
+  { files: "src/sinks/mqtt/publication.ts", pattern: /new Unpublishable\(\s*("\w+")/g },
   { files: "src/brokers/kafka/producer.ts", pattern: /new BrokerError\(\s*("\w+")/g },
   // `stopped` is nobody's fault and becomes no delivery's error: the lease is given back.
   { files: "src/routing/*.ts", pattern: /new (?:Render|Evaluation)Error\((?!"stopped")("\w+")/g },
@@ -118,6 +126,7 @@ test("every LeatError is listed with its kind and what to do, and nothing else i
 for (const [section, places, elsewhere] of [
   ["What senders and readers are told", ANSWERS, rows("Of Leat itself")],
   ["Why a webhook's proof wasn't taken", FAULTS, null],
+  ["Why something of a broker was refused", BROKER_REFUSALS, null],
   ["Why a delivery failed or is dead", DELIVERIES, rows("Why a source or sink waits for its broker")],
   ["Why a source or sink waits for its broker", WAITS, rows("Why a delivery failed or is dead")],
 ] as const) {
@@ -137,6 +146,7 @@ test("the tables are in the order of their codes", () => {
   for (const section of [
     "Of Leat itself",
     "What senders and readers are told",
+    "Why something of a broker was refused",
     "Why a delivery failed or is dead",
     "Why a source or sink waits for its broker",
   ]) {

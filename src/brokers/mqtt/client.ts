@@ -43,7 +43,7 @@ export interface Connection {
   close(): Promise<void>;
 }
 
-/** Not in the library's public interface: `test/brokers/mqtt/library.test.ts` holds its exact version to it. */
+/** Not in the library's public interface: `test/brokers/mqtt/library.e2e.ts` holds its exact version to it. */
 const SEND = "_sendPacket";
 
 /** Acknowledges a QoS 1 message. The library would do it at once; we do when the message is on disk. */

@@ -1,6 +1,6 @@
 /**
  * What went wrong with a RabbitMQ, as a word and a remedy. amqplib gives an AMQP reply code where it can; of a handshake it
- * gives only a text, and `handshakeFailure` is the one place that reads it (test/brokers/rabbitmq/failure.test.ts).
+ * gives only a text, and `handshakeFailure` is the one place that reads it (test/brokers/rabbitmq/access.e2e.ts).
  */
 import { BrokerError } from "../supervise.ts";
 
