@@ -47,6 +47,8 @@ export interface ProducerOptions {
   readonly clock: Clock;
   /** Rejects with a BrokerError where a topic isn't there, or nobody knows. */
   exists(topic: string): Promise<void>;
+  /** This life writes no more; its end, with what is on its way, takes some seconds yet. */
+  over(): void;
 }
 
 type Producer = ReturnType<Client["kafka"]["producer"]>;
@@ -109,7 +111,7 @@ export class RecordProducer {
   }
 
   #enqueue(record: OutgoingRecord, signal: AbortSignal): Promise<Outcome> {
-    if (this.#ended) return Promise.resolve(CLOSED);
+    if (this.#ended) return Promise.resolve(UNSENT);
     return new Promise((settle) => this.#requests.add({ record, signal, settle }));
   }
 
@@ -187,9 +189,10 @@ export class RecordProducer {
 
   async #end(): Promise<void> {
     this.#ended = true;
+    this.#options.over();
+    for (const { settle } of this.#requests.clear()) settle(UNSENT);
     this.#requests.wake();
     await this.#within(GRACE_MS, this.#working).catch(() => {});
-    for (const { settle } of this.#requests.clear()) settle(CLOSED);
     await this.#within(GRACE_MS, this.#producer?.disconnect() ?? Promise.resolve()).catch(() => {});
     this.#client.destroy();
     await this.#within(GRACE_MS, this.#working).catch(() => {});
@@ -211,10 +214,11 @@ export class RecordProducer {
   }
 }
 
-const CLOSED: Outcome = {
+const UNSENT: Outcome = {
   written: false,
   error: new BrokerError("closed", "the connection has just been lost"),
   final: false,
+  unsent: true,
 };
 
 function messagesOf(records: readonly OutgoingRecord[]): OurMessage[] {

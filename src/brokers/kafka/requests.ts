@@ -2,10 +2,10 @@
 import type { BrokerError } from "../supervise.ts";
 import type { OutgoingRecord } from "./port.ts";
 
-/** What became of a record. `final`: no other try can help. */
+/** What became of a record. `final`: no other try can help. `unsent`: it never was on its way. */
 export type Outcome =
   | { readonly written: true }
-  | { readonly written: false; readonly error: BrokerError; readonly final: boolean };
+  | { readonly written: false; readonly error: BrokerError; readonly final: boolean; readonly unsent?: true };
 
 export interface Waiting {
   readonly record: OutgoingRecord;

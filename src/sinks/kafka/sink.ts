@@ -33,6 +33,7 @@ class KafkaSink implements PushedSink {
   /** Resolves with the next life's producer. */
   #coming = Promise.withResolvers<RecordProducer>();
   #producer: RecordProducer | null = null;
+  #stopping = false;
   #standing: Standing = { state: "waiting", error: "connecting", message: "not connected yet" };
 
   constructor(config: KafkaSinkConfig, host: PushedSinkHost) {
@@ -61,14 +62,19 @@ class KafkaSink implements PushedSink {
         message: "what its topic is made of is no topic's name",
       };
     }
-    // An outage that ends within the sink's time-out costs no attempt.
-    const producer = this.#producer ?? (await unlessAborted(this.#coming.promise, signal));
-    if (producer === null) return this.#notConnected();
-    const outcome = await unlessAborted(producer.write(record, signal), signal);
-    return outcome === null ? UNANSWERED : reportOf(outcome);
+    for (;;) {
+      // An outage that ends within the sink's time-out costs no attempt.
+      const producer = this.#producer ?? (await unlessAborted(this.#coming.promise, signal));
+      if (producer === null) return this.#notConnected();
+      const outcome = await unlessAborted(producer.write(record, signal), signal);
+      if (outcome === null) return UNANSWERED;
+      // What a life that ended never sent waits for the next one; there is none once we stop.
+      if (outcome.written || outcome.unsent !== true || this.#stopping) return reportOf(outcome);
+    }
   }
 
   async stop(): Promise<void> {
+    this.#stopping = true;
     await this.#supervised?.stop();
   }
 
@@ -88,20 +94,18 @@ class KafkaSink implements PushedSink {
       compression: this.#config.compression,
       clock,
       exists: (topic) => look(this.#config, log, signal, (looking) => looking.topic(topic), `topic ${topic}`),
+      over: () => {
+        if (this.#producer === null) return;
+        this.#producer = null;
+        this.#coming = Promise.withResolvers();
+      },
     }));
     const upWith = () => {
       this.#producer = made;
       this.#coming.resolve(made);
       up();
     };
-    try {
-      await made.run(upWith, signal);
-    } finally {
-      if (this.#producer !== null) {
-        this.#producer = null;
-        this.#coming = Promise.withResolvers();
-      }
-    }
+    await made.run(upWith, signal);
   }
 
   #notConnected(): Report {

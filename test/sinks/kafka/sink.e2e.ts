@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { test } from "node:test";
+import { Kafka, logLevel } from "kafkajs";
 import { packHeaders } from "../../../src/event.ts";
 import { cluster, deliver, kcat, message, writing } from "../../brokers/kafka/kit.ts";
+import { startKafka } from "../../brokers/kafka.ts";
 import { newEvent } from "../../delivery/kit.ts";
 import { waitFor } from "../../wait-for.ts";
 
@@ -148,4 +150,34 @@ test("brokers that aren't there: the delivery fails with the reason once its tim
   const report = await sink.deliver(message(), AbortSignal.timeout(500));
   assert.equal(report.result === "failed" && report.error, "connection_refused");
   assert.equal(sink.standings.at(-1)?.state, "waiting");
+});
+
+/** What goes together at most. */
+const REQUEST_RECORDS = 500;
+
+test("what was not on its way when a connection was lost waits for the next one, and costs no attempt", async (t) => {
+  const broker = await startKafka();
+  t.after(broker.close);
+  const topic = "orders";
+  const client = new Kafka({ brokers: [broker.bootstrap], logLevel: logLevel.NOTHING });
+  const admin = client.admin();
+  await admin.connect();
+  await admin.createTopics({ topics: [{ topic }] });
+  await admin.disconnect();
+  const sink = await writing(t, { brokers: broker.bootstrap, topic });
+  await deliver(sink);
+  let settled = 0;
+  const body = Buffer.alloc(1_000, "x");
+  const reports = Array.from({ length: 5_000 }, () =>
+    deliver(sink, { body }, 60_000).finally(() => settled++),
+  );
+  await waitFor("some to be written", () => settled > 0);
+  await broker.kill();
+  const waiting = reports.length - settled;
+  assert.ok(waiting > 2 * REQUEST_RECORDS, `${waiting} wait`);
+  await waitFor("the sink to say so", () => sink.standings.at(-1)?.state === "waiting", 30_000);
+  await broker.start();
+  const failed = (await Promise.all(reports)).filter(({ result }) => result !== "delivered");
+  // Those of the request that was on its way may have been written: only they failed.
+  assert.ok(failed.length <= REQUEST_RECORDS, `${failed.length} of ${waiting} failed`);
 });
