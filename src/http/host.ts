@@ -13,11 +13,7 @@ export function hostName(host: string): string {
 
 /** Whether nobody can make the name point elsewhere: an address isn't looked up, and `localhost` is the machine's own. */
 export function isOwnName(name: string): boolean {
-  return (
-    /^(\[[0-9a-f:.]+\]|\d{1,3}(\.\d{1,3}){3})$/.test(name) ||
-    name === "localhost" ||
-    name.endsWith(".localhost")
-  );
+  return /^(\[[0-9a-f:.]+\]|\d{1,3}(\.\d{1,3}){3})$/.test(name) || /^([a-z0-9_-]+\.)*localhost$/.test(name);
 }
 
 /** How many `Host` headers there are, of headers as Node's parser hands them out: two are a way past a proxy's rules. */

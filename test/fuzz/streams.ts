@@ -210,7 +210,7 @@ export const streams = [
     fc.oneof(longText, soup(["localhost", "127.0.0.1", "[::1]", ":", "8080", ".", "evil.com", "@", " "], 5)),
     (host, within) => {
       const name = within(() => hostName(host));
-      if (within(() => isOwnName(name))) assert.ok(!name.includes("evil.com") && !name.includes("@"));
+      if (within(() => isOwnName(name))) assert.ok(!name.endsWith("evil.com") && !/[@ ]/.test(name));
     },
   ),
 ];

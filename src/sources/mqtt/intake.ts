@@ -48,7 +48,10 @@ export class Intake {
     this.#host = host;
     this.#options = options;
     this.#signal = signal;
-    this.#take = createTaker(host, { oversize: options.oversize, signal });
+    const held = () => {
+      this.#stuck = true;
+    };
+    this.#take = createTaker(host, { oversize: options.oversize, signal, held });
     const bounds = { messages: options.receiveMaximum, bytes: MOST_BYTES };
     this.#unacked = new Unacked(bounds, (packetId) => this.#acknowledge(packetId));
   }

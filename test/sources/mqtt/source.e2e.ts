@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { LeatError } from "../../../src/errors.ts";
 import { type SharedBroker, sharedMqtt } from "../../brokers/shared.ts";
 import { waitFor } from "../../wait-for.ts";
 import { headersOf, MqttHost, makeSource, newPrefix, publisher, startSource } from "./rig.ts";
@@ -244,6 +245,29 @@ test("oversize: hold stops at a message over the limit, says so, and takes nothi
   const again = await startSource(t, fields, { prefix });
   await waitFor("both", () => again.host.bodies.length === 2);
   assert.deepEqual(again.host.bodies, ["x".repeat(11), "behind"]);
+});
+
+test("oversize: hold stops at a message whose headers are over a limit, too", async (t) => {
+  const prefix = newPrefix();
+  const host = new MqttHost();
+  const append = host.append.bind(host);
+  host.append = async (arrival) => {
+    if (arrival.body.toString() === "key")
+      throw new LeatError("refused", "key_too_long", "The key is too long.");
+    return append(arrival);
+  };
+  const fields = { url: broker.url, oversize: "hold", client_id: `hold-key-${prefix}` };
+  await startSource(t, fields, { host, prefix });
+  const client = await publisher(t, broker.url);
+  await client.publishAsync(`${prefix}/a`, "key", { qos: 1 });
+  await waitFor("it to say so", () => host.words.includes("oversize"));
+  const seen: string[] = [];
+  client.on("message", (_topic, payload) => seen.push(payload.toString()));
+  await client.subscribeAsync(`${prefix}/#`, { qos: 1 });
+  for (let n = 0; n < 20; n++) await client.publishAsync(`${prefix}/a`, String(n), { qos: 1 });
+  await waitFor("the broker to have given out all of them", () => seen.length === 20);
+  // One may be on its way when the reading stops.
+  assert.ok(host.bodies.length <= 1, `${host.bodies}`);
 });
 
 test("a source that takes another's place with its session waits for it, and nothing comes twice", async (t) => {
