@@ -61,8 +61,10 @@ class Kills {
 
   /** One more kill, at any moment, before those that count. */
   async fill(): Promise<void> {
-    const { daemon } = this.#proving;
+    const { daemon, reader } = this.#proving;
     assert.ok(await this.#proving.start());
+    // It resumes from what it has seen: what comes before its first connection is none of its.
+    await waitFor("the stream's reader to be there", () => reader.connections > 0);
     this.#proving.send({ bytes: EVENT_BYTES });
     await this.#proving.load(FULL_EVENTS);
     daemon.signal("SIGKILL");
