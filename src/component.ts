@@ -10,6 +10,7 @@
  * component whose configuration didn't change is left alone.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import type { ZodType } from "zod";
 import type { Event, PackedHeaders, Seq } from "./event.ts";
 import type { Clock, Logger } from "./ports.ts";
@@ -26,6 +27,21 @@ export interface HttpEndpoint {
    * May be async; a rejection is answered 500 and logged, so it should not happen for anything a client can cause.
    */
   handle(request: IncomingMessage, response: ServerResponse, rest: string): void | Promise<void>;
+}
+
+/** An endpoint that a client may ask for another protocol than HTTP on its connection (RFC 9110, 7.8). */
+export interface UpgradableEndpoint extends HttpEndpoint {
+  /** As `Upgrade` names it, in lower case: `websocket`. */
+  readonly upgradesTo: string;
+  /**
+   * Takes the connection over: answers the request on it, or says why not. Nothing else is under way on it, and what comes
+   * of it (its errors, its end) is the endpoint's from here on. `head` is what came behind the request. Must not throw.
+   */
+  upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void;
+}
+
+export function isUpgradable(endpoint: HttpEndpoint): endpoint is UpgradableEndpoint {
+  return "upgrade" in endpoint && typeof endpoint.upgrade === "function";
 }
 
 /** Has an HTTP endpoint on the public listener. */
@@ -322,6 +338,8 @@ export interface StreamHost extends SinkHost {
    * since whoever reaches the listener may read.
    */
   readonly hosts: readonly string[] | null;
+  /** Of a stream that gives back (`StreamSinkType.givesBack`), the source of its name: for what its readers publish. */
+  readonly source?: SourceHost;
 }
 
 /** The reading side of a stream's index, for resuming readers. */
@@ -381,6 +399,8 @@ export interface StreamSinkType<C = unknown> {
   readonly templates: readonly string[];
   /** How long the index keeps this stream's frames, in ms. */
   historyMs(config: C): number;
+  /** Whether the sink is a source too, and how long the ids of its events are remembered, in ms. Absent or null: it isn't. */
+  givesBack?(config: C): { readonly dedupeMs: number | null } | null;
   create(config: C, host: StreamHost): StreamSink;
 }
 

@@ -82,10 +82,14 @@ export function readSinks(reader: Reader, components: Components, connections: C
       config,
       policy,
       templates: templatesOf(type, data),
-      givesBack: type.kind === "pushed" && type.givesBack(config),
+      givesBack: givesBack(type, config),
     };
     return { name, path, type, plan, policy: written, filled };
   });
+}
+
+function givesBack(type: SinkType, config: unknown): boolean {
+  return type.kind === "pushed" ? type.givesBack(config) : (type.givesBack?.(config) ?? null) !== null;
 }
 
 /** A retry that outlives the backlog would expire before the policy gives it up. */

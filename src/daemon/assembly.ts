@@ -126,8 +126,15 @@ function makeSink(
   }
   const host = { name, clock, log: log.child({ sink: name }) };
   const knownHosts = server.hosts.length > 0 || isLoopback(server.listen) ? server.hosts : null;
-  const streamed = streamHost({ ...host, hosts: knownHosts }, former, journal);
+  const published = type.givesBack?.(plan.config) ?? null;
+  const source = published && { source: hosts.ofSource(sourceOf(plan, published), {}).host };
+  const streamed = streamHost({ ...host, ...source, hosts: knownHosts }, former, journal);
   return { kind: "stream", plan, component: type.create(plan.config, streamed) };
+}
+
+/** What a stream's readers publish, as the source of its name. */
+function sourceOf({ name, type, config }: SinkPlan, { dedupeMs }: Pick<SourcePlan, "dedupeMs">): SourcePlan {
+  return { name, type, config, decode: "auto", dedupeMs, id: null, eventType: null, key: null };
 }
 
 function isPushed(type: SinkType): type is PushedSinkType {

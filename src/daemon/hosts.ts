@@ -16,7 +16,7 @@ export interface HostedSink {
 }
 
 export interface Hosts {
-  ofSource(plan: SourcePlan, type: SourceType): HostedSource;
+  ofSource(plan: SourcePlan, type: Pick<SourceType, "connection" | "largeBodies">): HostedSource;
   ofSink(plan: SinkPlan, type: PushedSinkType): HostedSink;
 }
 

@@ -4,14 +4,14 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
-import type { HttpEndpoint } from "../component.ts";
+import { type HttpEndpoint, isUpgradable, type UpgradableEndpoint } from "../component.ts";
 import type { HttpLimits } from "../plan.ts";
 import type { Logger } from "../ports.ts";
 import { cannotListen, splitAddress } from "./address.ts";
 import { answerError } from "./answer.ts";
 import { expectContinue } from "./body.ts";
 import { answerBrokenRequest, answerConnect } from "./broken-request.ts";
-import { EndpointTable } from "./endpoints.ts";
+import { EndpointTable, type Found } from "./endpoints.ts";
 import { countHosts } from "./host.ts";
 import { pathOf } from "./target.ts";
 
@@ -22,6 +22,13 @@ const CHECK_MS = 1000;
 const MAX_TARGET = 16 * 1024;
 
 const DROP_TOLD_MS = 60_000;
+
+/** Why a request goes to no endpoint. */
+interface Misdirected {
+  readonly status: number;
+  readonly code: string;
+  readonly message: string;
+}
 
 export interface ListenerOptions {
   /** `host:port`, `[::1]:port`; port 0 takes any. */
@@ -58,6 +65,8 @@ export class Listener {
       // Finds the clients of streams that vanished without a word.
       keepAlive: true,
       keepAliveInitialDelay: 30_000,
+      // Only for what will be taken over: anything else that asks (`h2c`) is answered as if it hadn't (RFC 9110, 7.8).
+      shouldUpgradeCallback: (request) => this.#upgradable(request) !== null,
     });
     this.#server.maxRequestsPerSocket = limits.maxRequestsPerConnection;
     // Node would drop what is over 1,000 headers in silence; their bytes are bounded, and their number by the source.
@@ -94,6 +103,9 @@ export class Listener {
     });
     this.#server.on("connect", (_request, socket) => {
       answerConnect(socket as Socket, connections.get(socket as Socket) ?? []);
+    });
+    this.#server.on("upgrade", (request: IncomingMessage, socket: Socket, head: Buffer) => {
+      this.#upgrade(request, socket, head);
     });
     this.#server.on("drop", () => this.#tellOfDrop());
     // Node answers 503 to what comes after `Connection: close`, and would go on doing so.
@@ -151,7 +163,11 @@ export class Listener {
     for (const responses of this.#connections.values()) {
       for (const response of responses) if (!response.headersSent) response.shouldKeepAlive = false;
     }
-    const cut = setTimeout(() => this.#server.closeAllConnections(), graceMs);
+    const cut = setTimeout(() => {
+      this.#server.closeAllConnections();
+      // Those that speak another protocol now are no longer the server's.
+      for (const socket of this.#connections.keys()) socket.destroy();
+    }, graceMs);
     await closed;
     clearTimeout(cut);
   }
@@ -166,30 +182,9 @@ export class Listener {
 
   #take(request: IncomingMessage, response: ServerResponse): void {
     this.#follow(request, response);
-    const { url = "" } = request;
-    if (url.length > MAX_TARGET) {
-      answerError(
-        request,
-        response,
-        414,
-        "target_too_long",
-        `The request target is over ${MAX_TARGET} bytes.`,
-      );
-      return;
-    }
-    const hosts = countHosts(request.rawHeaders);
-    if (hosts > 1 || (hosts === 0 && request.httpVersion === "1.1")) {
-      answerError(request, response, 400, "bad_host", "A request needs a Host header, and only one.");
-      return;
-    }
-    const path = pathOf(url);
-    if (path === null) {
-      answerError(request, response, 400, "bad_target", "The request target has no path.");
-      return;
-    }
-    const found = this.#endpoints.find(path);
-    if (found === null) {
-      answerError(request, response, 404, "not_found", "There is nothing at this path.");
+    const found = this.#find(request);
+    if ("status" in found) {
+      answerError(request, response, found.status, found.code, found.message);
       return;
     }
     try {
@@ -198,6 +193,50 @@ export class Listener {
     } catch (error) {
       this.#failed(error, request, response);
     }
+  }
+
+  #find({ url = "", rawHeaders, httpVersion }: IncomingMessage): Found | Misdirected {
+    if (url.length > MAX_TARGET) {
+      const message = `The request target is over ${MAX_TARGET} bytes.`;
+      return { status: 414, code: "target_too_long", message };
+    }
+    const hosts = countHosts(rawHeaders);
+    if (hosts > 1 || (hosts === 0 && httpVersion === "1.1")) {
+      return { status: 400, code: "bad_host", message: "A request needs a Host header, and only one." };
+    }
+    const path = pathOf(url);
+    if (path === null) return { status: 400, code: "bad_target", message: "The request target has no path." };
+    return (
+      this.#endpoints.find(path) ?? {
+        status: 404,
+        code: "not_found",
+        message: "There is nothing at this path.",
+      }
+    );
+  }
+
+  /** The endpoint that will take the connection over; null where the request is one like any other. */
+  #upgradable(request: IncomingMessage): UpgradableEndpoint | null {
+    const { upgrade, "content-length": length, "transfer-encoding": encoding } = request.headers;
+    if (upgrade === undefined || request.method !== "GET") return null;
+    // A body would be read as the other protocol's first bytes.
+    if (length !== undefined || encoding !== undefined) return null;
+    const found = this.#find(request);
+    if ("status" in found || !isUpgradable(found.endpoint)) return null;
+    const asked = upgrade.split(",").map((protocol) => protocol.trim().toLowerCase());
+    return asked.includes(found.endpoint.upgradesTo) ? found.endpoint : null;
+  }
+
+  #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
+    const endpoint = this.#upgradable(request);
+    // Asked for behind a request that is still being answered: the answer would go out amid the other protocol.
+    const busy = (this.#connections.get(socket)?.length ?? 0) > 0;
+    if (endpoint === null || busy) {
+      socket.on("error", ignore);
+      socket.destroy();
+      return;
+    }
+    endpoint.upgrade(request, socket, head);
   }
 
   /** Once in a while: it may be an attack, which mustn't fill the log. */
