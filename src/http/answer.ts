@@ -22,9 +22,9 @@ export function answerJson(
   response.writeHead(status, ["content-type", JSON_TYPE, "content-length", length, ...more]).end(json);
 }
 
-/** The form of every error: a stable code and what is wrong. */
-export function errorJson(code: string, message: string): string {
-  return `${JSON.stringify({ error: { code, message } })}\n`;
+/** The form of every error: a stable code and what is wrong; `beside` are fields that stand beside it. */
+export function errorJson(code: string, message: string, beside: object = {}): string {
+  return `${JSON.stringify({ error: { code, message }, ...beside })}\n`;
 }
 
 /** Of a body that isn't wanted, Node reads and drops so much by itself, and the connection stays of use. */
@@ -46,8 +46,9 @@ export function answerError(
   code: string,
   message: string,
   more: MoreHeaders = [],
+  beside: object = {},
 ): void {
-  const json = errorJson(code, message);
+  const json = errorJson(code, message, beside);
   if (request.complete || !hasLargeRest(request)) {
     answerJson(response, status, json, more);
     return;

@@ -43,9 +43,14 @@ export class BodyBudget {
 /** Requests whose client waits for a `100 Continue` before it sends the body. */
 const waiting = new WeakSet<IncomingMessage>();
 
-/** To be called for a request with `Expect: 100-continue`: `readBody` will ask for the body, an early answer won't. */
+/** To be called for a request with `Expect: 100-continue`: who wants the body asks for it, an early answer won't. */
 export function expectContinue(request: IncomingMessage): void {
   waiting.add(request);
+}
+
+/** Tells a client that waits for it to send the body. */
+export function askForBody(request: IncomingMessage, response: ServerResponse): void {
+  if (waiting.delete(request)) response.writeContinue();
 }
 
 const EMPTY = Buffer.alloc(0);
@@ -64,7 +69,7 @@ export function readBody(
   if (contentLength !== null && contentLength > maxBytes) {
     return Promise.resolve({ body: EMPTY, fault: "too_large" });
   }
-  if (waiting.delete(request)) response.writeContinue();
+  askForBody(request, response);
   return new Promise((resolve) => {
     // The one piece that nearly every body comes in; with a second one, copies of all of them.
     let only: Buffer | null = null;

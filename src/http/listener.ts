@@ -13,6 +13,7 @@ import { expectContinue } from "./body.ts";
 import { answerBrokenRequest, answerConnect } from "./broken-request.ts";
 import { EndpointTable, type Found } from "./endpoints.ts";
 import { countHosts } from "./host.ts";
+import { mayLast } from "./lasting.ts";
 import { pathOf } from "./target.ts";
 
 /** How often Node looks for requests that are late: they may take so much longer. */
@@ -112,8 +113,11 @@ export class Listener {
     this.#server.on("dropRequest", (_request, socket) => {
       setImmediate(() => (socket as Socket).destroySoon());
     });
-    this.#server.on("clientError", (error, socket) => {
-      answerBrokenRequest(error, socket as Socket, connections.get(socket as Socket) ?? []);
+    this.#server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
+      const responses = connections.get(socket as Socket) ?? [];
+      // Said once of a request; Node looks for late ones again with the next.
+      if (error.code === "ERR_HTTP_REQUEST_TIMEOUT" && responses.some(({ req }) => mayLast(req))) return;
+      answerBrokenRequest(error, socket as Socket, responses);
     });
   }
 

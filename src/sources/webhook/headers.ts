@@ -22,7 +22,7 @@ const DROPPED = new Set([
 ]);
 
 /** The headers that describe the body as it came over the wire; untrue of one that was unpacked. */
-const OF_WIRE = new Set(["content-encoding", "content-length"]);
+export const OF_WIRE = new Set(["content-encoding", "content-length"]);
 
 export interface IntakeHeaders {
   /** Null where the sender doesn't say. */

@@ -10,6 +10,8 @@ import { BodyBudget, readBody } from "../../http/body.ts";
 import { decodePath } from "../../http/target.ts";
 import { TokenBucket } from "../../token-bucket.ts";
 import { type IntakeHeaders, packKept, readHeaders } from "./headers.ts";
+import type { StreamConfig } from "./lines/config.ts";
+import { LineStreams } from "./lines/streams.ts";
 import {
   forged,
   noBody,
@@ -45,6 +47,8 @@ export class WebhookIntake implements Source, HasEndpoint {
   readonly #allow: string;
   readonly #rate: TokenBucket | null;
   readonly #budget = new BodyBudget(GATHERED_BYTES);
+  /** Null: a request is one event. */
+  readonly #lines: LineStreams | null;
   #running = 0;
   #stopping = false;
   #whenIdle: (() => void) | null = null;
@@ -55,13 +59,18 @@ export class WebhookIntake implements Source, HasEndpoint {
     this.#scheme = createScheme(config.verify);
     this.#allow = [...new Set(config.methods)].join(", ");
     this.#rate = config.rate === undefined ? null : TokenBucket.ofSource(config.rate, host.clock.monotonic());
+    this.#lines = config.stream === undefined ? null : this.#createLines(config.stream);
   }
 
   async start(): Promise<void> {}
 
-  /** New requests are told to come back; those that have begun are finished: the listener bounds how long they take. */
+  /**
+   * New requests are told to come back; those that have begun are finished: the listener bounds how long they take.
+   * Streams, which have no bound, are ended: their producers are told how far they have come.
+   */
   async stop(): Promise<void> {
     this.#stopping = true;
+    this.#lines?.stop();
     if (this.#running === 0) return;
     await new Promise<void>((resolve) => {
       this.#whenIdle = resolve;
@@ -99,6 +108,11 @@ export class WebhookIntake implements Source, HasEndpoint {
     const early = this.#judgeHead(request, headers);
     if (early !== null) return refuse(early, NOTHING);
     if (subject === undefined) return refuse(WRONG_SUBJECT, NOTHING);
+    if (this.#lines !== null) {
+      const address = peerOf(request);
+      const refusal = await this.#lines.take({ request, response, headers, subject, address });
+      return refusal === null ? undefined : refuse(refusal, NOTHING);
+    }
 
     const maxBody = this.#config.max_body ?? this.#host.maxEventBytes;
     const { body: wire, fault } = await readBody(
@@ -145,7 +159,7 @@ export class WebhookIntake implements Source, HasEndpoint {
     if (this.#stopping) return notNow("the source is stopping", RESTART_MS);
     const intake = this.#host.intake();
     if (!intake.open) return notNow(intake.reason, intake.retryAfterMs);
-    const many = this.#overRate();
+    const many = this.#lines === null ? this.#overRate() : null;
     if (many !== null) return many;
     const { contentEncoding } = headers;
     const decompress = this.#config.decompress !== false;
@@ -153,7 +167,8 @@ export class WebhookIntake implements Source, HasEndpoint {
       return unknownEncoding(contentEncoding, decompress);
     }
     if (!this.#scheme.beforeBody) return null;
-    return this.#verify(request.rawHeaders, NOTHING) ?? this.#takeToken();
+    // A stream's lines are counted as they come.
+    return this.#verify(request.rawHeaders, NOTHING) ?? (this.#lines === null ? this.#takeToken() : null);
   }
 
   #overRate(): Refusal | null {
@@ -171,6 +186,19 @@ export class WebhookIntake implements Source, HasEndpoint {
   #verify(raw: RawHeaders, wire: Uint8Array): Refusal | null {
     const fault = this.#scheme.check(raw, wire, this.#host.clock.wall());
     return fault === null ? null : forged(fault, this.#scheme.challenge);
+  }
+
+  #createLines(stream: StreamConfig): LineStreams {
+    const { status, max_body: maxBody = null, decompress } = this.#config;
+    const bounds = typeof decompress === "object" ? decompress : { max: undefined, ratio: UNPACK_RATIO };
+    return new LineStreams({
+      host: this.#host,
+      stream,
+      status,
+      maxBody,
+      unpack: { max: bounds.max ?? null, ratio: bounds.ratio },
+      rate: this.#rate,
+    });
   }
 
   #unpackBounds(maxBody: number): UnpackBounds {

@@ -108,3 +108,39 @@ function sentence(message: string): string {
 function seconds(ms: number): string {
   return String(Math.max(1, Math.ceil(ms / 1000)));
 }
+
+// ------------------------------------------------------------------------------------------------- a stream of lines
+
+export function badStreamHeader(message: string): Refusal {
+  return refusal(400, "stream_header", message, "a header of the stream is not of its form");
+}
+
+export function tooManyStreams(): Refusal {
+  return notNow("too many streams are coming in", SOON_MS);
+}
+
+export function crowdedLines(): Refusal {
+  return notNow("too many long lines are coming in", SOON_MS);
+}
+
+/** Nothing is kept of these: what was accepted is there, and the producer knows what wasn't. */
+export function tooSlow(idleMs: number): Refusal {
+  return refusal(408, "timeout", `No line came for ${idleMs} ms.`, null);
+}
+
+export function superseded(): Refusal {
+  return refusal(409, "superseded", "Another request with this id has taken the stream over.", null);
+}
+
+export function overTotal(): Refusal {
+  const detail = "the stream is over its bound, as sent or unpacked";
+  return refusal(413, "too_large", sentence(detail), detail);
+}
+
+export function malformed(): Refusal {
+  return notUnpacked("malformed");
+}
+
+export function tooManyRefused(): Refusal {
+  return refusal(400, "refused_lines", "Too many lines of the stream can't be taken: it was ended.", null);
+}

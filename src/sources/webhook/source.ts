@@ -13,10 +13,11 @@ import {
   size,
 } from "../../config/fields.ts";
 import { WebhookIntake } from "./intake.ts";
+import { provesFirst, streamSchema } from "./lines/config.ts";
 import { UNPACK_RATIO } from "./unpack.ts";
 import { verifySchema } from "./verify/verify.ts";
 
-const schema = object({
+const fields = object({
   path: endpointPath().describe("Where it listens, on `server.listen`. What lies below is the subject."),
   verify: verifySchema.describe(
     "How a sender proves who it is. There is no default: `none` must be written.",
@@ -25,7 +26,9 @@ const schema = object({
     .prefault("POST")
     .describe("The methods it takes."),
   status: integer(200, 299).default(200).describe("The status of a yes. Some senders insist on one."),
-  max_body: size().optional().describe("The largest body, as it comes. Default: `limits.event`."),
+  max_body: size()
+    .optional()
+    .describe("The largest body, as it comes. Default: `limits.event`; with `stream`: no bound."),
   decompress: z
     .union([
       flag(),
@@ -41,9 +44,28 @@ const schema = object({
   rate: rate()
     .optional()
     .describe(
-      "The most it takes, such as `100/s`, which may come all at once; beyond it 429. Only who is verified uses it up. Default: no bound.",
+      "The most it takes, such as `100/s`, which may come all at once; beyond it 429. Only who is verified uses it up. With `stream` it counts lines, and slows down who sends them. Default: no bound.",
+    ),
+  stream: streamSchema
+    .optional()
+    .describe(
+      "`lines`: each line of a body is an event, as it comes, with the request's id as its key. Needs `verify` to be bearer or basic.",
     ),
 });
+
+const schema = fields.superRefine(({ stream, verify }, context) => {
+  if (stream === undefined || provesFirst(verify.type)) return;
+  context.addIssue({
+    code: "custom",
+    path: ["verify"],
+    message:
+      "can't be checked before the body is whole, or proves nothing: with stream: lines that is too late",
+    params: { remedy: STREAM_REMEDY },
+  });
+});
+
+const STREAM_REMEDY =
+  "take verify: { type: bearer | basic }; for mutual TLS have the proxy that asks for the certificate add a bearer token";
 
 export type WebhookConfig = z.output<typeof schema>;
 

@@ -1,6 +1,17 @@
 /** Unpacking bodies within bounds, so that a few bytes can't become a heap full. */
+import type { Transform } from "node:stream";
 import { promisify } from "node:util";
-import { brotliDecompress, gunzip, inflate, inflateRaw, type ZlibOptions } from "node:zlib";
+import {
+  brotliDecompress,
+  createBrotliDecompress,
+  createGunzip,
+  createInflate,
+  gunzip,
+  inflate,
+  inflateRaw,
+  type Zlib,
+  type ZlibOptions,
+} from "node:zlib";
 
 type Unpack = (packed: Uint8Array, options: ZlibOptions) => Promise<Buffer>;
 
@@ -33,7 +44,7 @@ export function isEncoding(name: string): boolean {
 export const UNPACK_RATIO = 20;
 
 /** The ratio counts only from here on: a small body of many equal lines is no bomb. */
-const HARMLESS_BYTES = 64 * 1024;
+export const HARMLESS_BYTES = 64 * 1024;
 
 export interface UnpackBounds {
   /** Bytes. */
@@ -57,4 +68,13 @@ export async function unpack(wire: Uint8Array, encoding: string, bounds: UnpackB
     const tooLarge = (error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE";
     return { body: null, fault: tooLarge ? "too_large" : "malformed" };
   }
+}
+
+/** Unpacks what comes piece by piece. */
+export type Unpacker = Transform & Zlib;
+
+/** Gives what can be unpacked so far at once, so that a line is there when its sender flushes. Its reader holds it to bounds. */
+export function createUnpacker(encoding: string): Unpacker {
+  if (encoding === "br") return createBrotliDecompress();
+  return encoding === "deflate" ? createInflate() : createGunzip();
 }
