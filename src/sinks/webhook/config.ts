@@ -57,7 +57,7 @@ const standard = object({
   ),
 });
 
-const tls = object({
+export const tls = object({
   ca: text().optional().describe("Certificates (PEM) to trust instead of the system's."),
   cert: text().optional().describe("Our own certificate (PEM), where the receiver asks for one."),
   key: secret().optional().describe("Its private key (PEM)."),
@@ -76,20 +76,20 @@ const tls = object({
     }
   });
 
-const network = () =>
+export const network = () =>
   text().refine((written) => parseCidr(written) !== null, {
     message: "is no network",
     params: { remedy: "write it as 10.0.0.0/8 or fd00::/8, or a single address" },
   });
 
-const addresses = object({
+export const addresses = object({
   deny: z
     .union([z.literal("private"), oneOrList(network())])
     .describe("`private` (every range that isn't the public internet), or a list of networks."),
   allow: oneOrList(network()).optional().describe("Networks that are fine although `deny` covers them."),
 });
 
-const headerFields = z.record(z.string(), z.string()).superRefine((headers, context) => {
+export const headerFields = z.record(z.string(), z.string()).superRefine((headers, context) => {
   for (const [name, value] of Object.entries(headers)) {
     const problem = headerProblem(name, value);
     if (problem === null) continue;
