@@ -323,6 +323,8 @@ export interface StreamFrame {
   readonly id: string;
   readonly time: number;
   readonly body: Uint8Array;
+  /** The event's key, where it is live: a slow reader may get only the newest of each (`slow: latest`). The index keeps none. */
+  readonly key?: string | null;
 }
 
 /** What a stream is given beyond a sink's host: its index, and the subscription's place. */
@@ -376,6 +378,32 @@ export interface StreamSink extends HasEndpoint {
   publish(seq: Seq, frames: readonly StreamFrame[]): void;
   /** Tells readers to come back later (`bye`), closes, resolves when none is left. */
   stop(): Promise<void>;
+}
+
+/** A stream that can be told of what its readers will miss. */
+export interface HearsOfLapses {
+  /**
+   * What lies up to `through` and wasn't published never will be (it expired, or a person purged it): readers are told of
+   * the gap. Called in seq order with `publish`; the index is told first, and has written it down soon.
+   */
+  lapse(through: Seq): void;
+}
+
+export function hearsOfLapses<S extends StreamSink>(sink: S): sink is S & HearsOfLapses {
+  return "lapse" in sink && typeof sink.lapse === "function";
+}
+
+/** A stream that sends its readers away before it stops. */
+export interface Drains {
+  /**
+   * Takes no reader more, and tells those that are there to come back later, spread over a while; events are still
+   * published meanwhile. Resolves when all were told; `stop` cuts it short.
+   */
+  drain(): Promise<void>;
+}
+
+export function drains<S extends object>(sink: S): sink is S & Drains {
+  return "drain" in sink && typeof sink.drain === "function";
 }
 
 /** A stream that keeps some of what it published, for readers who come back soon. */

@@ -7,6 +7,7 @@ import type { Event } from "../event.ts";
 import type { Log } from "../journal/journal.ts";
 import type { Clock, Logger } from "../ports.ts";
 import { SseEndpoint } from "../sinks/sse/endpoint.ts";
+import { Access } from "../sinks/stream/access/access.ts";
 
 const CHANNEL = "all";
 
@@ -38,18 +39,19 @@ export function createTail({ log, clock, logger }: TailOptions): Tail {
   const recent = () => Math.max(0, log.bounds().newest - RECENT);
   const endpoint = new SseEndpoint({
     path: "/tail",
-    origins: [],
-    // The admin listener has looked at it.
-    hosts: null,
-    auth: { type: "none" },
-    channels: [CHANNEL],
+    access: new Access(
+      // The admin listener has looked at who asks.
+      { auth: { type: "none" }, channels: [CHANNEL], limits: { connections: MAX_READERS } },
+      { hosts: null, clock, log: logger },
+    ),
     format: { event: false, envelope: false },
     heartbeatMs: 15_000,
     begin: async () => recent(),
     // Not the whole journal.
     afresh: recent,
     maxBuffer: 1024 * 1024,
-    maxReaders: MAX_READERS,
+    maxDelayMs: 30_000,
+    drainMs: 0,
     history: historyOf(log),
     committed: () => log.bounds().newest,
     clock,

@@ -101,10 +101,11 @@ export function frameOf(
   target: StreamTarget,
 ): StreamFrame | Failure {
   if (prepared.result === "dead") return unprepared(prepared);
-  const { type, id, time } = event;
+  const { type, id, time, key } = event;
   const channel = prepared.fields.channel ?? "";
   return (
-    tooManyHops({ event }) ?? badChannel(target, channel) ?? { channel, type, id, time, body: prepared.body }
+    tooManyHops({ event }) ??
+    badChannel(target, channel) ?? { channel, type, id, time, body: prepared.body, key }
   );
 }
 

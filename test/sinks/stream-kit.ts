@@ -1,22 +1,26 @@
 /** What the tests of streams share: a stream as the daemon has it, over a real index and HTTP server, and its readers. */
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
-import {
-  type ClientRequest,
-  createServer,
-  type IncomingMessage,
-  request,
-  type ServerResponse,
-} from "node:http";
+import { type ClientRequest, createServer, type IncomingMessage, request } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { StreamFrame, StreamSink } from "../../src/component.ts";
+import { pathOf } from "../../src/http/target.ts";
 import { openStreamIndex, type SqliteStreamIndex } from "../../src/journal/sqlite/stream-index.ts";
 import { type Logger, systemClock } from "../../src/ports.ts";
 import { sseSink } from "../../src/sinks/sse/sink.ts";
+import type { Grants } from "../../src/sinks/stream/access/admission.ts";
 import { hasStreamMetrics, type StreamMetrics } from "../../src/sinks/stream/metrics.ts";
 import { type ParsedEvent, SseParser } from "./sse-parser.ts";
+
+/** What a reader is granted by these entries alone. */
+export function openTo(names: readonly string[]): Grants {
+  return {
+    channels: names.map((name) => ({ name, ephemeral: false, presence: false, slow: null })),
+    denied: [],
+  };
+}
 
 /** A logger that keeps its lines for assertions. */
 export function quietLog(): Logger & { readonly lines: string[] } {
@@ -36,12 +40,6 @@ export function frame(channel: string, body: string | Uint8Array, time = Date.no
   return { channel, type: "t", id: `id-${body.length}`, time, body: Buffer.from(body) };
 }
 
-/** Whatever time-out is set on it, it is this one. */
-function hurry(response: ServerResponse, ms: number): void {
-  const setTimeout = response.setTimeout.bind(response);
-  response.setTimeout = (_ms, callback) => setTimeout(ms, callback);
-}
-
 /** A stream with what stands around it in the daemon: its index, the journal's last seq, a listener. */
 export class StreamUnderTest {
   sink: StreamSink;
@@ -57,14 +55,14 @@ export class StreamUnderTest {
   readonly #fields: object;
   static readonly #open = new Set<StreamUnderTest>();
 
-  private constructor(folder: string, index: SqliteStreamIndex, fields: object, stalledMs?: number) {
+  private constructor(folder: string, index: SqliteStreamIndex, fields: object) {
     this.folder = folder;
     this.index = index;
     this.#fields = fields;
     this.sink = this.#create();
     this.#server = createServer((request, response) => {
-      if (stalledMs !== undefined) hurry(response, stalledMs);
-      Promise.resolve(this.sink.endpoint().handle(request, response, "")).catch((error: unknown) => {
+      const rest = (pathOf(request.url ?? "") ?? "").slice("/events".length);
+      Promise.resolve(this.sink.endpoint().handle(request, response, rest)).catch((error: unknown) => {
         this.log.error({ error: String(error) }, "handle failed");
         response.destroy();
       });
@@ -106,15 +104,9 @@ export class StreamUnderTest {
     for (const stream of StreamUnderTest.#open) await stream.kill();
   }
 
-  /** `stalledMs` stands in for the 30 s after which a reader that takes nothing is cut off. */
-  static async start(
-    fields: object = {},
-    folder = temporaryFolder(),
-    port = 0,
-    stalledMs?: number,
-  ): Promise<StreamUnderTest> {
+  static async start(fields: object = {}, folder = temporaryFolder(), port = 0): Promise<StreamUnderTest> {
     const index = await openStreamIndex({ file: join(folder, "streams.db"), log: quietLog() });
-    const stream = new StreamUnderTest(folder, index, fields, stalledMs);
+    const stream = new StreamUnderTest(folder, index, fields);
     StreamUnderTest.#open.add(stream);
     await stream.sink.start();
     await new Promise<void>((resolve) => stream.#server.listen(port, "127.0.0.1", resolve));

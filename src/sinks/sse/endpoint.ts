@@ -9,39 +9,28 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { ChannelSelection, HttpEndpoint, StreamFrame, StreamHistory } from "../../component.ts";
 import type { Seq } from "../../event.ts";
 import { answerError, answerJson } from "../../http/answer.ts";
-import { queryOf } from "../../http/target.ts";
 import { type Chance, type Clock, type Logger, systemChance } from "../../ports.ts";
-import { type Auth, checkOrigin, isAuthorized, isKnownHost } from "../stream/access.ts";
-import { selectChannels } from "../stream/channels.ts";
-import { Feed } from "../stream/feed.ts";
-import { newCounters, type StreamMetrics } from "../stream/metrics.ts";
-import { Pages } from "../stream/pages.ts";
-import { type Asked, askedPosition, type Gap, resolvePosition } from "../stream/position.ts";
-import { Reader, type Signals } from "../stream/reader.ts";
+import type { Access } from "../stream/access/access.ts";
+import { type Denial, later, type Verdict } from "../stream/access/admission.ts";
+import { answerDenial, passGate } from "../stream/access/gate.ts";
+import type { Session } from "../stream/access/session.ts";
+import type { SlowPolicy } from "../stream/backlog.ts";
+import { Broadcast } from "../stream/broadcast.ts";
+import { type Selected, selectChannels } from "../stream/channels.ts";
+import { retryMs, spread } from "../stream/leaving.ts";
+import type { StreamMetrics } from "../stream/metrics.ts";
+import { type Asked, askedPosition } from "../stream/position.ts";
 import { Wheel } from "../stream/wheel.ts";
-import { encodeBye, encodeGap, encodeGroup, encodeHeartbeat, encodeHello, type SseFormat } from "./frame.ts";
-import { ResponseOutlet } from "./outlet.ts";
+import { SseConnection, socketOf } from "./connection.ts";
+import { encodeBye, encodeDropped, encodeGap, encodeGroup, type Leave, type SseFormat } from "./frame.ts";
 import { parseWait, poll, pollJson } from "./poll.ts";
 
-/** What all readers together may leave waiting in memory, as far as the least bound of each allows. */
-const TOTAL_BUFFER = 128 * 1024 * 1024;
-
-/** Node tells a writer to wait from here on; a lower bound of ours would mean nothing. */
-const LEAST_BUFFER = 64 * 1024;
-
-/** Readers are told to come back after this, and up to as long again: they must not all come at once. */
-const RETRY_MS = 1000;
-const RETRY_SPREAD_MS = 2000;
-
-/** Closing is spread over so long, and what is still open after the last is cut. */
+/** At a stop, closing is spread over so long, and what is still open after the last is cut. */
 const CLOSE_SPREAD_MS = 1000;
 const CLOSE_CUT_MS = 3000;
 
-const ANY_ORIGIN_HEADERS: [string, string][] = [
-  ["access-control-allow-methods", "GET, HEAD"],
-  ["access-control-allow-headers", "authorization, last-event-id, cache-control, accept"],
-  ["access-control-max-age", "86400"],
-];
+/** A drain closes no slower than this, whatever its window: so few come back at once unnoticed. */
+const DRAIN_STEP_MS = 10;
 
 const STREAM_HEADERS: [string, string][] = [
   ["content-type", "text/event-stream"],
@@ -50,24 +39,31 @@ const STREAM_HEADERS: [string, string][] = [
   ["x-accel-buffering", "no"],
 ];
 
-const SIGNALS: Signals = { heartbeat: encodeHeartbeat, gap: encodeGap };
+const NOT_NOW = later(503, "try_again", "Not now: try again in a moment.", 2000);
+
+type Admitted = Extract<Verdict, { admitted: true }>;
 
 export interface SseOptions {
   readonly path: string;
-  readonly origins: readonly string[];
-  /** As `StreamHost.hosts` has it. */
-  readonly hosts: readonly string[] | null;
-  readonly auth: Auth;
-  /** Names and patterns that readers may join. */
-  readonly channels: readonly string[];
+  /** Who may read what, and how many at a time. */
+  readonly access: Access;
+  /** Channels on one connection; absent: `USUAL_CHANNELS`. */
+  readonly maxChannels?: number;
   readonly format: SseFormat;
   readonly heartbeatMs: number;
+  /** A reader whose connection ended comes back after this, and up to as long again; absent: after 1 to 3 s. */
+  readonly retryMs?: number;
   /** Where a reader begins that names no position, at most where it is now; absent: there. */
   readonly begin?: () => Promise<Seq>;
   /** As `Known.afresh`. */
   readonly afresh?: () => Seq;
   readonly maxBuffer: number;
-  readonly maxReaders: number;
+  /** How long anything may wait for one reader, in ms; then it is closed. */
+  readonly maxDelayMs: number;
+  /** What becomes of a channel's frames where a reader is slow; absent: none is dropped. */
+  readonly slow?: (channel: string) => SlowPolicy;
+  /** Over how long a drain closes readers, in ms. */
+  readonly drainMs: number;
   readonly history: StreamHistory;
   /** The last seq that the journal committed. */
   readonly committed: () => Seq;
@@ -76,117 +72,123 @@ export interface SseOptions {
   readonly chance?: Chance;
 }
 
-/** One connected reader with what belongs to its connection. */
-interface Connection {
-  readonly reader: Reader;
-  readonly outlet: ResponseOutlet;
-}
-
 export class SseEndpoint implements HttpEndpoint {
   readonly path: string;
-  readonly subtree = false;
+  /** What lies under it is for `access`: tickets. */
+  readonly subtree = true;
   readonly #options: SseOptions;
   readonly #chance: Chance;
-  readonly #feed: Feed;
-  readonly #pages: Pages;
-  readonly #counters = newCounters();
-  readonly #connections = new Map<ServerResponse, Connection | null>();
-  readonly #wheel: Wheel<Reader>;
+  readonly #broadcast: Broadcast;
+  /** Null: a long poll, or a reader who isn't answered yet. */
+  readonly #connections = new Map<ServerResponse, SseConnection | null>();
+  readonly #heartbeats: Wheel<SseConnection>;
   readonly #stopping = new AbortController();
+  #draining: Promise<void> | null = null;
 
   constructor(options: SseOptions) {
     this.path = options.path;
     this.#options = options;
     this.#chance = options.chance ?? systemChance;
-    const encode = (seq: Seq, frames: readonly StreamFrame[]) => encodeGroup(options.format, seq, frames);
-    this.#feed = new Feed(encode);
-    this.#pages = new Pages(options.history, encode);
-    this.#wheel = new Wheel(options.clock, options.heartbeatMs, (reader) => reader.heartbeat());
+    this.#broadcast = new Broadcast(
+      {
+        ...options,
+        encode: (seq, frames) => encodeGroup(options.format, seq, frames),
+        signals: { gap: encodeGap, dropped: encodeDropped },
+        slow: options.slow ?? (() => "close"),
+      },
+      () => this.#connections.size,
+    );
+    this.#heartbeats = new Wheel(options.clock, options.heartbeatMs, (connection) => connection.heartbeat());
   }
 
   /** Begins where the history ends. */
-  async start(): Promise<void> {
-    this.#feed.begin((await this.#options.history.bounds()).newest);
+  start(): Promise<void> {
+    return this.#broadcast.start();
   }
 
   publish(seq: Seq, frames: readonly StreamFrame[]): void {
-    this.#feed.publish(seq, frames);
+    this.#broadcast.feed.publish(seq, frames);
+  }
+
+  lapse(through: Seq): void {
+    this.#broadcast.feed.lapse(through);
   }
 
   forgetPublished(): void {
-    this.#feed.forget();
+    this.#broadcast.feed.forget();
   }
 
   /** Moves on without frames; readers that come later get what lies before from the history. */
   advance(seq: Seq): void {
-    this.#feed.advance(seq);
+    this.#broadcast.feed.advance(seq);
   }
 
   metrics(): StreamMetrics {
-    return { ...this.#counters, readers: this.#connections.size };
+    return { ...this.#broadcast.counters, readers: this.#connections.size };
   }
 
-  async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { auth, origins, hosts } = this.#options;
-    if (!isKnownHost(request, auth, origins, hosts)) {
-      const message = "The stream isn't read under this name: it would have to be in server.hosts.";
-      answerError(request, response, 421, "host_not_allowed", message);
+  async handle(request: IncomingMessage, response: ServerResponse, rest: string): Promise<void> {
+    const { access, maxChannels } = this.#options;
+    const passed = await passGate(access, request, response, rest);
+    if (passed === null) return;
+    const { query, verdict } = passed;
+    if (!verdict.admitted) {
+      this.#turnAway(request, response, verdict.denial);
       return;
     }
-    const cors = checkOrigin(request, origins);
-    if (cors === null) {
-      answerError(request, response, 403, "origin_not_allowed", "Pages of this origin may not read here.");
-      return;
-    }
-    for (const [name, value] of cors) response.setHeader(name, value);
-    if (request.method === "OPTIONS") {
-      for (const [name, value] of ANY_ORIGIN_HEADERS) response.setHeader(name, value);
-      response.writeHead(204, ["allow", "GET, HEAD, OPTIONS"]).end();
-      return;
-    }
-    if (request.method !== "GET" && request.method !== "HEAD") {
-      const more = ["allow", "GET, HEAD, OPTIONS"];
-      answerError(request, response, 405, "method_not_allowed", "A stream is read with GET.", more);
-      return;
-    }
-    const query = new URLSearchParams(queryOf(request.url ?? ""));
-    if (!isAuthorized(auth, request, query)) {
-      const more = ["www-authenticate", "Bearer"];
-      answerError(request, response, 401, "unauthorized", "A valid token is needed.", more);
-      return;
-    }
-    const selected = selectChannels(this.#options.channels, query.getAll("channel"));
+    const lastEventId = header(request, "last-event-id");
+    const selected = selectChannels(verdict.admission, query.getAll("channel"), {
+      ...(maxChannels !== undefined && { most: maxChannels }),
+      resumes: lastEventId !== undefined && !wantsJson(request),
+    });
     if (!selected.allowed) {
       answerError(request, response, selected.status, selected.code, selected.message);
       return;
     }
-    const asked = askedPosition(header(request, "last-event-id"), query);
-    if (wantsJson(request)) await this.#poll(request, response, query, selected.selection, asked);
-    else await this.#stream(request, response, selected.selection, asked);
+    const asked = askedPosition(lastEventId, query);
+    if (wantsJson(request)) await this.#poll(request, response, query, selected.selection, asked, verdict);
+    else await this.#stream(request, response, query, selected, asked, verdict);
+  }
+
+  /**
+   * Takes no reader more, and says `bye` to those that are there, spread over the window, while events are still published:
+   * they miss nothing until they are told. Resolves when all were told.
+   */
+  drain(): Promise<void> {
+    this.#draining ??= this.#dismiss("drain", this.#options.drainMs);
+    return this.#draining;
   }
 
   /** Says `bye` to all, spread over a second, and resolves when none is left. */
   async stop(): Promise<void> {
     if (this.#stopping.signal.aborted) return;
     this.#stopping.abort();
-    const { clock } = this.#options;
-    const open = [...this.#connections.entries()];
-    for (const [at, [response, connection]] of open.entries()) {
-      clock.after((CLOSE_SPREAD_MS * at) / open.length, () => {
-        connection?.reader.close();
-        connection?.outlet.end(encodeBye("restart", this.#retryMs()));
-      });
-      clock.after(CLOSE_CUT_MS, () => response.destroy());
-    }
+    await this.#draining;
+    await this.#dismiss("restart", CLOSE_SPREAD_MS);
+    const open = [...this.#connections.keys()];
+    const cancels = open.map((response) =>
+      this.#options.clock.after(CLOSE_CUT_MS - CLOSE_SPREAD_MS, () => response.destroy()),
+    );
     // The cut bounds it.
-    await Promise.all(open.map(([response]) => closed(response)));
+    await Promise.all(open.map((response) => closed(response)));
+    for (const cancel of cancels) cancel();
+  }
+
+  /** A stop ends a drain's window. */
+  #dismiss(reason: Leave, windowMs: number): Promise<void> {
+    const open = [...this.#connections.values()].filter((connection) => connection !== null);
+    const within = Math.min(windowMs, open.length * DRAIN_STEP_MS);
+    const hurry = reason === "drain" ? this.#stopping.signal : new AbortController().signal;
+    return spread(open, within, this.#options.clock, hurry, (connection) => connection.leave(reason));
   }
 
   async #stream(
     request: IncomingMessage,
     response: ServerResponse,
-    selection: ChannelSelection,
+    query: URLSearchParams,
+    { selection, lost }: Extract<Selected, { allowed: true }>,
     asked: Asked,
+    verdict: Admitted,
   ): Promise<void> {
     for (const [name, value] of STREAM_HEADERS) response.setHeader(name, value);
     // A stream's end is its connection's: none is kept that nobody will use.
@@ -195,42 +197,37 @@ export class SseEndpoint implements HttpEndpoint {
       response.end();
       return;
     }
-    const refusal = this.#refusal();
-    if (refusal) {
-      this.#counters.refused++;
-      const live = asked === null && !this.#options.begin;
-      response.end(encodeBye(refusal, this.#retryMs(), live ? this.#feed.published : 0));
-      return;
-    }
-    this.#enter(response);
-    const { position, gap } = await this.#resolve(asked);
-    if (response.destroyed || this.#stopping.signal.aborted) {
-      response.end(encodeBye("restart", this.#retryMs()));
-      return;
-    }
-    const { clock } = this.#options;
-    const outlet = new ResponseOutlet(response, () => this.#counters.closed++);
-    const reader = new Reader({
-      selection,
-      position,
-      outlet,
-      feed: this.#feed,
-      pages: this.#pages,
-      signals: SIGNALS,
-      counters: this.#counters,
-      clock,
-      bound: () => this.#bound(),
-      onDefect: (err) => {
-        this.#options.log.error({ err }, "a stream's reader failed");
-        response.destroy();
-      },
+    const leaving = this.#leaving();
+    let connection: SseConnection | null = null;
+    const entered = this.#options.access.enter(verdict, {
+      changed: (admission) => connection?.restrict(admission),
+      ended: (why) => connection?.leave(why),
     });
-    this.#connections.set(response, { reader, outlet });
-    this.#wheel.add(reader);
-    // Cut off between the two, a reader must not come back with a position behind a gap that it never heard of.
-    outlet.send(encodeHello(gap === null ? position : 0, this.#retryMs()));
-    if (gap) outlet.send(encodeGap(gap, position));
-    reader.start();
+    if (leaving !== null || !entered.entered) {
+      if (entered.entered) entered.session.close();
+      const wait = entered.entered ? 0 : entered.denial.retryMs;
+      this.#bye(response, leaving ?? "load", wait, asked === null ? this.#broadcast.present : 0);
+      return;
+    }
+    const { session } = entered;
+    this.#enter(response, session);
+    const { position, gap } = await this.#broadcast.resolve(asked);
+    const socket = await socketOf(response);
+    const late = this.#leaving() ?? (session.closed ? "expired" : null);
+    if (socket === null || late !== null) {
+      response.end(encodeBye(late ?? "restart", this.#retryMs()));
+      return;
+    }
+    const opening = { selection, position, gap, heartbeatEvents: query.get("heartbeat") === "event" };
+    const { clock, log } = this.#options;
+    connection = new SseConnection(response, socket, this.#broadcast, opening, {
+      clock,
+      retryMs: () => this.#retryMs(),
+      onDefect: (err) => log.error({ err }, "a stream's reader failed"),
+    });
+    this.#connections.set(response, connection);
+    this.#heartbeats.add(connection);
+    connection.restrict(session.admission, lost);
   }
 
   async #poll(
@@ -239,6 +236,7 @@ export class SseEndpoint implements HttpEndpoint {
     query: URLSearchParams,
     selection: ChannelSelection,
     asked: Asked,
+    verdict: Admitted,
   ): Promise<void> {
     response.setHeader("cache-control", "private, no-store");
     const waitMs = parseWait(query);
@@ -246,66 +244,68 @@ export class SseEndpoint implements HttpEndpoint {
       answerError(request, response, 400, "bad_wait", "wait is a duration of at most 25s, such as 10s.");
       return;
     }
-    const refusal = this.#refusal();
-    if (refusal) {
-      this.#counters.refused++;
-      const more = ["retry-after", "2"];
-      answerError(request, response, 503, "try_again", "Not now: try again in a moment.", more);
+    const { counters, feed } = this.#broadcast;
+    const gone = new AbortController();
+    const cut = () => gone.abort();
+    // What is answered then is what it was given before.
+    const entered = this.#options.access.enter(verdict, { changed: cut, ended: cut });
+    if (this.#leaving() !== null || !entered.entered) {
+      if (entered.entered) entered.session.close();
+      counters.refused++;
+      answerDenial(request, response, entered.entered ? NOT_NOW : entered.denial);
       return;
     }
-    this.#enter(response);
-    const gone = new AbortController();
-    response.on("close", () => gone.abort());
-    const { position, gap } = await this.#resolve(asked);
+    this.#enter(response, entered.session);
+    response.on("close", cut);
+    const { position, gap } = await this.#broadcast.resolve(asked);
     const { history, clock } = this.#options;
     const signal = AbortSignal.any([gone.signal, this.#stopping.signal]);
     const answer = gap
       ? { events: [], next: position, gap }
-      : await poll({ selection, position, feed: this.#feed, history, clock, waitMs, signal });
+      : await poll({ selection, position, feed, history, clock, waitMs, signal });
     if (response.destroyed) return;
-    this.#counters.frames += answer.events.length;
+    counters.frames += answer.events.length;
     answerJson(response, 200, pollJson(answer));
   }
 
   /** Counts the connection until it closes. */
-  #enter(response: ServerResponse): void {
+  #enter(response: ServerResponse, session: Session): void {
     this.#connections.set(response, null);
     response.on("close", () => {
+      session.close();
       const connection = this.#connections.get(response);
       this.#connections.delete(response);
       if (!connection) return;
-      this.#wheel.delete(connection.reader);
+      this.#heartbeats.delete(connection);
       connection.reader.close();
     });
   }
 
-  async #resolve(asked: Asked): Promise<{ position: Seq; gap: Gap | null }> {
-    const { history, committed, begin, afresh } = this.#options;
-    if (asked === null && !begin) return { position: this.#feed.published, gap: null };
-    const since = asked === null && begin ? await begin() : 0;
-    const bounds = await history.bounds();
-    if (asked === null) {
-      return { position: Math.min(Math.max(since, bounds.oldest), this.#feed.published), gap: null };
+  /** One who can't be let in now, and is to come back. */
+  #turnAway(request: IncomingMessage, response: ServerResponse, denial: Denial): void {
+    if (wantsJson(request)) {
+      this.#broadcast.counters.refused++;
+      answerDenial(request, response, denial);
+      return;
     }
-    const newest = Math.max(bounds.newest, this.#feed.published);
-    const known = { oldest: bounds.oldest, newest, committed: committed() };
-    const resolved = resolvePosition(asked, afresh ? { ...known, afresh: afresh() } : known);
-    if (resolved.gap) this.#counters.gaps++;
-    return resolved;
+    for (const [name, value] of STREAM_HEADERS) response.setHeader(name, value);
+    this.#bye(response, "load", denial.retryMs, 0);
   }
 
-  #refusal(): "load" | "restart" | null {
+  /** `waitMs`: what was asked for beside the usual wait. */
+  #bye(response: ServerResponse, reason: Leave, waitMs = 0, position: Seq = 0): void {
+    this.#broadcast.counters.refused++;
+    response.shouldKeepAlive = false;
+    response.end(encodeBye(reason, Math.max(waitMs, 0) + this.#retryMs(), position));
+  }
+
+  #leaving(): Leave | null {
     if (this.#stopping.signal.aborted) return "restart";
-    return this.#connections.size >= this.#options.maxReaders ? "load" : null;
-  }
-
-  #bound(): number {
-    const share = TOTAL_BUFFER / Math.max(1, this.#connections.size);
-    return Math.max(LEAST_BUFFER, Math.min(this.#options.maxBuffer, share));
+    return this.#draining === null ? null : "drain";
   }
 
   #retryMs(): number {
-    return RETRY_MS + this.#chance.random() * RETRY_SPREAD_MS;
+    return retryMs(this.#chance, this.#options.retryMs ?? null);
   }
 }
 

@@ -5,6 +5,7 @@
 import type { StreamFrame } from "../../component.ts";
 import { LeatError } from "../../errors.ts";
 import type { Seq } from "../../event.ts";
+import type { Dropped } from "../stream/backlog.ts";
 import { bodyText, envelopeJson } from "../stream/envelope.ts";
 import type { Gap } from "../stream/position.ts";
 
@@ -31,7 +32,7 @@ export function encodeEvent({ id, event, data }: SseFields): string {
 }
 
 /** Ours (`gap`, `bye`), and those with which an EventSource tells of its connection: no event may pass for one. */
-const RESERVED = new Set(["gap", "bye", "open", "error"]);
+const RESERVED = new Set(["gap", "bye", "dropped", "heartbeat", "revoked", "open", "error"]);
 
 /** The name under which an event of this type is sent; undefined where it can't be one: then it is a `message`. */
 export function eventName(type: string): string | undefined {
@@ -67,16 +68,34 @@ export function encodeHeartbeat(position: Seq): Buffer {
   return Buffer.from(`:\n${idLine(position)}\n`);
 }
 
+/** A heartbeat that a page's script sees, which it doesn't of comments: what it needs to find a connection half open. */
+export function encodeHeartbeatEvent(position: Seq): Buffer {
+  return Buffer.from(`event: heartbeat\ndata: ${JSON.stringify({ seq: position })}\n${idLine(position)}\n`);
+}
+
+/** What a slow reader missed; its position is told by what comes next. */
+export function encodeDropped(dropped: readonly Dropped[]): Buffer {
+  return Buffer.from(dropped.map((each) => `event: dropped\ndata: ${JSON.stringify(each)}\n\n`).join(""));
+}
+
 /** What a reader asked for isn't there any more; it goes on from `position`. */
 export function encodeGap(gap: Gap, position: Seq): Buffer {
   return Buffer.from(`event: gap\ndata: ${JSON.stringify(gap)}\n${idLine(position)}\n`);
 }
 
+/** Channels that the reader may not read any more; the others go on. */
+export function encodeRevoked(channels: readonly string[]): Buffer {
+  return Buffer.from(`event: revoked\ndata: ${JSON.stringify({ channels })}\n\n`);
+}
+
+/** Why a reader is to go, and come back: `slow` has taken too long, `expired` may come with another token, `revoked` is judged anew. */
+export type Leave = "load" | "restart" | "drain" | "slow" | "expired" | "revoked";
+
 /**
  * Come back later: the stream ends after it. Never a status but 200, with which an EventSource gives up for good.
  * A position is given to one that is turned away before it had any, so that it misses nothing until it is back.
  */
-export function encodeBye(reason: "load" | "restart", retryMs: number, position: Seq = 0): Buffer {
+export function encodeBye(reason: Leave, retryMs: number, position: Seq = 0): Buffer {
   const retry = `retry: ${Math.round(retryMs)}\n`;
   return Buffer.from(`${retry}event: bye\ndata: ${JSON.stringify({ reason })}\n${idLine(position)}\n`);
 }

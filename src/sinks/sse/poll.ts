@@ -6,7 +6,6 @@ import type { ChannelSelection, StreamFrame, StreamHistory } from "../../compone
 import { parseDuration } from "../../config/fields.ts";
 import type { Seq } from "../../event.ts";
 import type { Clock } from "../../ports.ts";
-import { compileSelection } from "../stream/channels.ts";
 import { envelopeJson } from "../stream/envelope.ts";
 import type { Feed, Follower, Group } from "../stream/feed.ts";
 import type { Gap } from "../stream/position.ts";
@@ -89,7 +88,6 @@ export async function poll(options: PollOptions): Promise<PollAnswer> {
 /** Follows the feed until it has something. */
 class LivePoll implements Follower {
   readonly selection: ChannelSelection;
-  readonly wants: (channel: string) => boolean;
   readonly events: string[] = [];
   position: Seq;
   fellBack = false;
@@ -97,7 +95,6 @@ class LivePoll implements Follower {
 
   constructor(selection: ChannelSelection, position: Seq) {
     this.selection = selection;
-    this.wants = compileSelection(selection);
     this.position = position;
   }
 

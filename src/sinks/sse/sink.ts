@@ -2,8 +2,10 @@
  * The `sse` sink: a stream that browsers and programs read as Server-Sent Events, and resume by `Last-Event-ID`.
  * (WHATWG HTML, section 9.2: https://html.spec.whatwg.org/multipage/server-sent-events.html)
  */
-import { z } from "zod";
+import type { z } from "zod";
 import type {
+  Drains,
+  HearsOfLapses,
   HttpEndpoint,
   KeepsPublished,
   StreamFrame,
@@ -11,58 +13,17 @@ import type {
   StreamSink,
   StreamSinkType,
 } from "../../component.ts";
-import {
-  duration,
-  endpointPath,
-  flag,
-  integer,
-  object,
-  oneOrList,
-  secrets,
-  size,
-  template,
-  text,
-} from "../../config/fields.ts";
+import { duration, endpointPath, flag, object, template } from "../../config/fields.ts";
 import type { Seq } from "../../event.ts";
+import { Access } from "../stream/access/access.ts";
+import { accessFields, limitFields } from "../stream/access/schema.ts";
+import { drainField, slowFields, slowOf } from "../stream/fields.ts";
 import type { HasStreamMetrics, StreamMetrics } from "../stream/metrics.ts";
 import { SseEndpoint } from "./endpoint.ts";
 
-const auth = z.discriminatedUnion("type", [
-  object({ type: z.literal("none").describe("anyone may read") }),
-  object({
-    type: z.literal("bearer").describe("readers send `Authorization: Bearer <token>`"),
-    token: secrets().describe("the token, or a list of live ones"),
-    query: flag()
-      .default(false)
-      .describe(
-        "also take the token as `?access_token=`; a browser's EventSource can set no headers, but URLs end up in logs",
-      ),
-  }),
-]);
-
-const channelEntry = z.union([text(), object({ name: text().describe("the channel, or a pattern") })]);
-
-/** As a browser sends it: scheme, host, and the port where it isn't the scheme's own. */
-const origin = text().refine((written) => written === "*" || URL.parse(written)?.origin === written, {
-  message: "is not a web origin",
-  params: { remedy: "write scheme and host alone, such as https://app.example.com, or * for any" },
-});
-
 const schema = object({
   path: endpointPath().describe("where readers connect on `server.listen`"),
-  origins: oneOrList(origin)
-    .optional()
-    .describe(
-      "web origins whose pages may read, such as https://app.example.com; `*` for any. The endpoint's own is always allowed",
-    ),
-  auth: auth.describe("who may read; has no default: `none` must be written"),
-  channels: z
-    .array(channelEntry)
-    .min(1)
-    .default(["all"])
-    .describe(
-      "what a reader may join, and joins when it names none: names and patterns (`*` within a segment, `**` across)",
-    ),
+  ...accessFields,
   channel: template()
     .default("all")
     .describe("the channel an event goes to; may stand in a route's `to` instead"),
@@ -83,12 +44,14 @@ const schema = object({
     })
     .prefault("15s")
     .describe("how often a quiet reader hears something, and learns its position"),
-  max_buffer: size()
-    .prefault("1MiB")
-    .describe("what may wait in memory for one slow reader; beyond it, it is fed from the index"),
-  max_readers: integer(1, 1_000_000)
-    .default(10_000)
-    .describe("readers at a time; further ones are asked to come back later"),
+  retry: duration()
+    .optional()
+    .describe(
+      "a reader whose connection ended comes back after this, and up to as long again; else after 1 to 3 s",
+    ),
+  ...slowFields,
+  limits: object(limitFields).prefault({}).describe("how many may be connected, to what"),
+  drain: drainField,
 });
 
 export type SseConfig = z.output<typeof schema>;
@@ -103,22 +66,25 @@ export const sseSink: StreamSinkType<SseConfig> = {
   create: (config, host) => new SseSink(config, host),
 };
 
-class SseSink implements StreamSink, KeepsPublished, HasStreamMetrics {
+class SseSink implements StreamSink, KeepsPublished, HearsOfLapses, Drains, HasStreamMetrics {
+  readonly #access: Access;
   readonly #endpoint: SseEndpoint;
 
   constructor(config: SseConfig, { index, committed, hosts, clock, log }: StreamHost) {
     const { on_connect: onConnect } = config.history;
+    this.#access = new Access(config, { hosts, clock, log });
     this.#endpoint = new SseEndpoint({
       path: config.path,
-      origins: config.origins ?? [],
-      hosts,
-      auth: config.auth,
-      channels: config.channels.map((entry) => (typeof entry === "string" ? entry : entry.name)),
+      access: this.#access,
+      maxChannels: config.limits.channels,
       format: { event: config.event, envelope: config.envelope },
       heartbeatMs: config.heartbeat,
       ...(onConnect > 0 && { begin: () => index.seqAt(clock.wall() - onConnect) }),
+      ...(config.retry !== undefined && { retryMs: config.retry }),
       maxBuffer: config.max_buffer,
-      maxReaders: config.max_readers,
+      maxDelayMs: config.max_delay,
+      slow: slowOf(config.slow, config.channels),
+      drainMs: config.drain,
       history: index,
       committed,
       clock,
@@ -130,8 +96,9 @@ class SseSink implements StreamSink, KeepsPublished, HasStreamMetrics {
     return this.#endpoint;
   }
 
-  start(): Promise<void> {
-    return this.#endpoint.start();
+  async start(): Promise<void> {
+    await this.#access.start();
+    await this.#endpoint.start();
   }
 
   publish(seq: Seq, frames: readonly StreamFrame[]): void {
@@ -142,8 +109,17 @@ class SseSink implements StreamSink, KeepsPublished, HasStreamMetrics {
     this.#endpoint.forgetPublished();
   }
 
-  stop(): Promise<void> {
-    return this.#endpoint.stop();
+  lapse(through: Seq): void {
+    this.#endpoint.lapse(through);
+  }
+
+  drain(): Promise<void> {
+    return this.#endpoint.drain();
+  }
+
+  async stop(): Promise<void> {
+    await this.#endpoint.stop();
+    await this.#access.stop();
   }
 
   metrics(): StreamMetrics {

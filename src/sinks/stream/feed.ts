@@ -9,6 +9,7 @@
 import type { ChannelSelection, StreamFrame } from "../../component.ts";
 import type { Seq } from "../../event.ts";
 import { compilePattern } from "../../pattern.ts";
+import { compileSelection } from "./channels.ts";
 
 /** Covers what the index is behind, which is one commit of its thread; more only while its disk is full. */
 const RING_BYTES = 4 * 1024 * 1024;
@@ -17,12 +18,17 @@ const RING_GROUPS = 4096;
 /** What a kept frame counts for beyond its body. */
 const FRAME_OVERHEAD = 200;
 
+/** The one frame of a group that has no other. */
+const ONLY: readonly number[] = [0];
+
 /** The frames of one event, and how they are written, made once for all readers that get the same of them. */
 export class Group {
   readonly seq: Seq;
   readonly frames: readonly StreamFrame[];
   readonly #encode: (seq: Seq, frames: readonly StreamFrame[]) => Buffer;
-  readonly #chunks = new Map<string, Buffer>();
+  /** By place, of one frame alone: what nearly all readers are given. */
+  readonly #single: (Buffer | undefined)[] = [];
+  #chunks: Map<string, Buffer> | null = null;
 
   constructor(
     seq: Seq,
@@ -36,7 +42,11 @@ export class Group {
 
   /** The bytes of the frames at `matched`, shared between all who ask for the same ones. */
   chunk(matched: readonly number[]): Buffer {
-    const key = matched.length === 1 ? `${matched[0]}` : matched.join();
+    if (matched.length === 1) {
+      return (this.#single[matched[0] as number] ??= this.#encode(this.seq, this.pick(matched)));
+    }
+    const key = matched.join();
+    this.#chunks ??= new Map();
     let chunk = this.#chunks.get(key);
     if (!chunk) this.#chunks.set(key, (chunk = this.#encode(this.seq, this.pick(matched))));
     return chunk;
@@ -54,7 +64,6 @@ export class Group {
 /** One who is handed frames as they come. */
 export interface Follower {
   readonly selection: ChannelSelection;
-  readonly wants: (channel: string) => boolean;
   /** Takes some of a group's frames. False: no more for now; it falls out and has noted its position. */
   receive(group: Group, matched: readonly number[]): boolean;
   /** It falls out with what it has: the feed can't vouch for what comes next to that. */
@@ -64,6 +73,15 @@ export interface Follower {
 interface PatternFollowers {
   readonly matches: (channel: string) => boolean;
   readonly followers: Set<Follower>;
+}
+
+/** Compiled once for all who have the very same selection: after a restart thousands join at once. */
+const compiled = new WeakMap<ChannelSelection, (channel: string) => boolean>();
+
+function wantsOf(selection: ChannelSelection): (channel: string) => boolean {
+  let wants = compiled.get(selection);
+  if (wants === undefined) compiled.set(selection, (wants = compileSelection(selection)));
+  return wants;
 }
 
 export class Feed {
@@ -116,19 +134,45 @@ export class Feed {
     if (seq <= this.#published) return;
     if (!this.#begun) {
       this.#begun = true;
-      for (const follower of this.#followers()) {
-        follower.fallBack();
-        this.leave(follower);
-      }
+      this.#dismiss();
       this.#floor = seq - 1;
     }
     this.#published = seq;
     if (frames.length === 0) return;
     const group = new Group(seq, frames, this.#encode);
-    for (const [follower, matched] of this.#recipients(frames)) {
+    this.#hand(group);
+    this.#keep(group);
+  }
+
+  /**
+   * What lies up to `seq` and was not published never will be, and the history hasn't got it (it knows so by now, or
+   * will): who follows learns of it there.
+   */
+  lapse(seq: Seq): void {
+    if (seq <= this.#published) return;
+    this.#dismiss();
+    this.advance(seq);
+  }
+
+  #hand(group: Group): void {
+    const [frame] = group.frames;
+    if (frame !== undefined && group.frames.length === 1 && this.#byPattern.size === 0) {
+      for (const follower of this.#byChannel.get(frame.channel) ?? []) {
+        if (!follower.receive(group, ONLY)) this.leave(follower);
+      }
+      return;
+    }
+    for (const [follower, matched] of this.#recipients(group.frames)) {
       if (!follower.receive(group, matched)) this.leave(follower);
     }
-    this.#keep(group);
+  }
+
+  /** All go and look into the history. */
+  #dismiss(): void {
+    for (const follower of this.#followers()) {
+      follower.fallBack();
+      this.leave(follower);
+    }
   }
 
   /**
@@ -139,9 +183,11 @@ export class Feed {
     if (position < this.#floor) return false;
     let at = this.#ring.length;
     while (at > 0 && (this.#ring[at - 1] as Group).seq > position) at--;
-    for (const group of this.#ring.slice(at)) {
+    const missed = this.#ring.slice(at);
+    const wants = missed.length > 0 ? wantsOf(follower.selection) : null;
+    for (const group of missed) {
       const matched: number[] = [];
-      for (const [n, { channel }] of group.frames.entries()) if (follower.wants(channel)) matched.push(n);
+      for (const [n, { channel }] of group.frames.entries()) if (wants?.(channel)) matched.push(n);
       if (matched.length > 0 && !follower.receive(group, matched)) return false;
     }
     const { exact, patterns } = follower.selection;

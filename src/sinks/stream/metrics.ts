@@ -9,7 +9,9 @@ export interface StreamMetrics {
   readonly gaps: number;
   /** Times a reader couldn't keep up and was fed from the index. */
   readonly stalled: number;
-  /** Readers closed because they took nothing for too long. */
+  /** Frames that a slow reader missed by its channel's policy, and was told of. */
+  readonly dropped: number;
+  /** Readers closed because they took too long. */
   readonly closed: number;
   /** Readers asked to come back later. */
   readonly refused: number;
@@ -19,7 +21,7 @@ export interface StreamMetrics {
 export type StreamCounters = { -readonly [K in keyof StreamMetrics]: number };
 
 export function newCounters(): StreamCounters {
-  return { readers: 0, frames: 0, bytes: 0, gaps: 0, stalled: 0, closed: 0, refused: 0 };
+  return { readers: 0, frames: 0, bytes: 0, gaps: 0, stalled: 0, dropped: 0, closed: 0, refused: 0 };
 }
 
 /** A stream that says how it is doing. */

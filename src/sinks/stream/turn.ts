@@ -1,0 +1,72 @@
+/**
+ * What readers are given within one turn of the event loop goes out in one write each. While events come singly that is
+ * one write a message; the more there is to do the more comes together, and a write costs most of what a message does.
+ *
+ * Most readers are given the same messages in the same order: they share a `Run`, and the bytes that are made of it.
+ */
+
+/** Messages in order, as they will be written: a path in a tree whose root is the turn's beginning. */
+export class Run {
+  /** In bytes. */
+  readonly size: number;
+  readonly #before: Run | null;
+  readonly #chunk: Buffer | null;
+  /** What came next, for most of those who have come here: the others' are in `#others`. */
+  #next: Run | null = null;
+  #others: Map<Buffer, Run> | null = null;
+  #bytes: Buffer | null = null;
+
+  constructor(before: Run | null = null, chunk: Buffer | null = null) {
+    this.size = (before?.size ?? 0) + (chunk?.byteLength ?? 0);
+    this.#before = before;
+    this.#chunk = chunk;
+  }
+
+  /** This, and then `chunk`: one and the same for all who are given the same chunk (the same object) here. */
+  with(chunk: Buffer): Run {
+    if (this.#next === null) return (this.#next = new Run(this, chunk));
+    if (this.#next.#chunk === chunk) return this.#next;
+    this.#others ??= new Map();
+    let next = this.#others.get(chunk);
+    if (next === undefined) this.#others.set(chunk, (next = new Run(this, chunk)));
+    return next;
+  }
+
+  bytes(): Buffer {
+    return (this.#bytes ??= this.#gathered());
+  }
+
+  #gathered(): Buffer {
+    const chunks: Buffer[] = [];
+    for (let run: Run | null = this; run !== null; run = run.#before) if (run.#chunk) chunks.push(run.#chunk);
+    return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks.reverse(), this.size);
+  }
+}
+
+/** One who has something to write at the end of this turn. */
+export interface Due {
+  flush(): void;
+}
+
+export class Turn {
+  #start = new Run();
+  #due: Due[] = [];
+
+  /** Where this turn's runs begin. */
+  get start(): Run {
+    return this.#start;
+  }
+
+  /** `one` is flushed at the turn's end; to be said once a turn. */
+  add(one: Due): void {
+    if (this.#due.length === 0) setImmediate(this.#end);
+    this.#due.push(one);
+  }
+
+  readonly #end = () => {
+    const due = this.#due;
+    this.#due = [];
+    this.#start = new Run();
+    for (const one of due) one.flush();
+  };
+}
