@@ -58,6 +58,7 @@ const ANSWERS: readonly Place[] = [
     pattern: /\bcode: ("\w+")/g,
   },
   { files: "src/sources/webhook/refusal.ts", pattern: /refusal\(\s*\d+,\s*("\w+")/g },
+  { files: "src/sinks/stream/access/*.ts", pattern: /\b(?:final|later)\(\s*\d+,\s*("\w+")/g },
   { files: "src/sinks/stream/channels.ts", pattern: /refused\(\d+, ("\w+")/g },
   { files: "src/daemon/source-host.ts", pattern: /over\(("\w+")/g },
   { files: "src/http/body.ts", pattern: /settle\(("\w+")/g },

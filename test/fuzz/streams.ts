@@ -16,6 +16,7 @@ import { parseWait } from "../../src/sinks/sse/poll.ts";
 import { compileSelection, selectChannels } from "../../src/sinks/stream/channels.ts";
 import { askedPosition, resolvePosition } from "../../src/sinks/stream/position.ts";
 import { SseParser } from "../sinks/sse-parser.ts";
+import { openTo } from "../sinks/stream-kit.ts";
 import { property } from "./property.ts";
 import { anyText, longText, soup } from "./texts.ts";
 
@@ -171,7 +172,7 @@ export const streams = [
       patterns,
     ),
     ([entries, asked, channel], within) => {
-      const selected = within(() => selectChannels(entries, asked));
+      const selected = within(() => selectChannels(openTo(entries), asked));
       if (!selected.allowed) {
         assert.ok([400, 403].includes(selected.status));
         return;

@@ -92,7 +92,7 @@ test("a page of another origin comes back by itself after a restart and misses n
 });
 
 test("a refusal for load brings the page back, one for its origin ends it", async () => {
-  const stream = await StreamUnderTest.start({ origins: [app()], max_readers: 1 });
+  const stream = await StreamUnderTest.start({ origins: [app()], limits: { connections: 1 } });
   await stream.publish(5, []);
   const first = await listen(`${stream.url}?channel=a`);
   await waitFor("the first", () => stream.metrics().readers === 1);

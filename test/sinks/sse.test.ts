@@ -92,8 +92,8 @@ describe("what a reader hears", () => {
 });
 
 describe("refusing for a while", () => {
-  test("beyond max_readers: a 200 that says bye, and a reader that goes makes room", async () => {
-    await withStream({ max_readers: 1 }, async (stream) => {
+  test("beyond limits.connections: a 200 that says bye, and a reader that goes makes room", async () => {
+    await withStream({ limits: { connections: 1 } }, async (stream) => {
       const first = await open(stream, "channel=a");
       const second = await open(stream, "channel=a");
       await waitFor("its end", () => second.ended);

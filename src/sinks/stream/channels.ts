@@ -1,31 +1,88 @@
 /** Which channels a reader may join, and which of a stream's frames are for it. */
 import type { ChannelSelection } from "../../component.ts";
-import { compilePattern, covers, isPattern, literalName } from "../../pattern.ts";
+import { compilePattern, covers, escapePattern, isPattern, literalName } from "../../pattern.ts";
+import type { Admission, ChannelGrant, Grants } from "./access/admission.ts";
 
-/** A request may name so many channels, each of so many bytes. */
-const MAX_ASKED = 100;
-const MAX_CHANNEL_BYTES = 256;
+/** A connection may be on so many channels unless `limits.channels` says otherwise, each of so many bytes. */
+export const USUAL_CHANNELS = 100;
+export const MAX_CHANNEL_BYTES = 256;
 
 export type Selected =
-  | { readonly allowed: true; readonly selection: ChannelSelection }
+  | {
+      readonly allowed: true;
+      readonly selection: ChannelSelection;
+      /** What was asked for and isn't open any more (`resumes`). */
+      readonly lost: readonly string[];
+    }
   | { readonly allowed: false; readonly status: 400 | 403; readonly code: string; readonly message: string };
 
 /**
- * What a reader gets for the channels it `asked` for, by the sink's `entries`: a name or a pattern is allowed where one
- * entry is the same or covers it. None asked: all entries that are no patterns.
+ * What a reader gets for the channels it `asked` for, by what it was granted: a name or a pattern is allowed where one
+ * grant is the same or covers it. None asked: all grants that are no patterns. A reader that `resumes` goes on with those
+ * that are still open to it: one channel that was revoked while it was away ends no other.
  */
-export function selectChannels(entries: readonly string[], asked: readonly string[]): Selected {
-  const wanted = asked.length > 0 ? asked : entries.filter((entry) => !isPattern(entry));
-  if (wanted.length === 0) return refused(400, "channel_missing", "Name a channel: ?channel=…");
-  if (asked.length > MAX_ASKED) {
-    return refused(400, "too_many_channels", `At most ${MAX_ASKED} channels may be named; a pattern may do.`);
+export function selectChannels(
+  grants: Grants,
+  asked: readonly string[],
+  { most = USUAL_CHANNELS, resumes = false } = {},
+): Selected {
+  const own = grants.channels.map(({ name }) => name).filter((name) => !isPattern(name));
+  const wanted = asked.length > 0 ? asked : own.filter((name) => grantOf(grants, name) !== null);
+  if (wanted.length === 0) {
+    // Without a grant, naming one would help nobody.
+    if (grants.channels.length === 0 || own.length > 0) return refused(403, "channel_not_allowed", NOT_OPEN);
+    return refused(400, "channel_missing", "Name a channel: ?channel=…");
+  }
+  if (asked.length > most) {
+    return refused(400, "too_many_channels", `At most ${most} channels may be named; a pattern may do.`);
   }
   if (asked.some((name) => Buffer.byteLength(name) > MAX_CHANNEL_BYTES)) {
     return refused(400, "channel_too_long", `A channel has at most ${MAX_CHANNEL_BYTES} bytes.`);
   }
-  if (!wanted.every((name) => entries.some((entry) => covers(entry, name)))) {
-    return refused(403, "channel_not_allowed", "One of the channels named isn't open to this reader.");
+  const open = wanted.filter((name) => grantOf(grants, name) !== null);
+  if (open.length === 0 || (open.length < wanted.length && !resumes)) {
+    return refused(403, "channel_not_allowed", NOT_OPEN);
   }
+  const lost = wanted.filter((name) => !open.includes(name));
+  return { allowed: true, selection: selectionOf(open), lost };
+}
+
+const NOT_OPEN = "One of the channels named isn't open to this reader.";
+
+/** The first grant that is, or covers, a name or a pattern that a reader asks for; null: it may not join. */
+export function grantOf({ channels, denied }: Grants, asked: string): ChannelGrant | null {
+  if (denied.length > 0 && denied.some(compilePattern(asked))) return null;
+  return channels.find(({ name }) => covers(name, asked)) ?? null;
+}
+
+/** The grant by which a reader gets a channel's frames, or may publish; null: it doesn't. */
+export function grantOfName(grants: Grants, channel: string): ChannelGrant | null {
+  return grantOf(grants, escapePattern(channel));
+}
+
+/** Whether a reader may publish to a channel. */
+export function mayPublish(
+  { publish, denied }: Pick<Admission, "publish" | "denied">,
+  channel: string,
+): boolean {
+  return !denied.includes(channel) && publish.some((pattern) => compilePattern(pattern)(channel));
+}
+
+/** What is left of a selection under other grants, and what isn't. */
+export function narrow(
+  { exact, patterns }: ChannelSelection,
+  grants: Grants,
+): { readonly kept: ChannelSelection; readonly lost: readonly string[] } {
+  // As it is selected, a name is a literal: `*` in it is no wildcard.
+  const named = (channel: string) => grantOfName(grants, channel) !== null;
+  const covered = (pattern: string) => grantOf(grants, pattern) !== null;
+  return {
+    kept: { exact: exact.filter(named), patterns: patterns.filter(covered) },
+    lost: [...exact.filter((name) => !named(name)), ...patterns.filter((name) => !covered(name))],
+  };
+}
+
+export function selectionOf(wanted: readonly string[]): ChannelSelection {
   const exact = new Set<string>();
   const patterns = new Set<string>();
   for (const name of wanted) {
@@ -33,7 +90,7 @@ export function selectChannels(entries: readonly string[], asked: readonly strin
     if (literal === null) patterns.add(name);
     else exact.add(literal);
   }
-  return { allowed: true, selection: { exact: [...exact].sort(), patterns: [...patterns].sort() } };
+  return { exact: [...exact].sort(), patterns: [...patterns].sort() };
 }
 
 function refused(status: 400 | 403, code: string, message: string): Selected {
