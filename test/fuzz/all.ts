@@ -4,6 +4,7 @@ import { brokers } from "./brokers.ts";
 import { configuration } from "./configuration.ts";
 import { expressions } from "./expressions.ts";
 import { fields } from "./fields.ts";
+import { lines } from "./lines.ts";
 import { outbound } from "./outbound.ts";
 import type { Property } from "./property.ts";
 import { receivers } from "./receivers.ts";
@@ -17,6 +18,7 @@ export const properties: readonly Property[] = [
   ...expressions,
   ...signatures,
   ...bodies,
+  ...lines,
   ...streams,
   ...outbound,
   ...receivers,

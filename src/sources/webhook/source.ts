@@ -58,8 +58,7 @@ const schema = fields.superRefine(({ stream, verify }, context) => {
   context.addIssue({
     code: "custom",
     path: ["verify"],
-    message:
-      "can't be checked before the body is whole, or proves nothing: with stream: lines that is too late",
+    message: "doesn't prove the sender before the body is whole, which stream: lines needs",
     params: { remedy: STREAM_REMEDY },
   });
 });

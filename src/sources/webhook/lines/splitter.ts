@@ -31,6 +31,7 @@ export class LineSplitter {
   #partial = Buffer.alloc(0);
   #length = 0;
   #cut = false;
+  #endsWithCr = false;
 
   /** `maxBytes`: of one line, without its end. `budget` is shared by all that gather. */
   constructor(maxBytes: number, budget: BodyBudget) {
@@ -60,53 +61,48 @@ export class LineSplitter {
     this.#partial = Buffer.alloc(0);
     this.#length = 0;
     this.#cut = false;
+    this.#endsWithCr = false;
   }
 
   #whole(rest: Uint8Array): Line {
-    let bytes = rest;
+    let [bytes, length] = [rest, rest.byteLength];
     if (this.#length > 0) {
       this.#gather(rest);
+      length = this.#length;
       // A copy: the memory is given back.
-      bytes = Uint8Array.from(this.#partial.subarray(0, Math.min(this.#length, this.#partial.byteLength)));
+      bytes = Uint8Array.from(this.#partial.subarray(0, length));
     }
-    const length = this.#length > 0 ? this.#length : rest.byteLength;
-    const wasCut = this.#cut;
+    const endsWithCr = rest.byteLength > 0 ? rest.at(-1) === CR : this.#endsWithCr;
     this.close();
-    // The CR of what was cut has gone with the rest of it.
-    if (!wasCut && bytes.at(-1) === CR) bytes = bytes.subarray(0, -1);
-    if (!wasCut && bytes.byteLength <= this.#maxBytes) return { bytes, cutFrom: null };
-    return {
-      bytes: Uint8Array.from(bytes.subarray(0, HEAD_BYTES)),
-      cutFrom: wasCut ? length : bytes.byteLength,
-    };
+    if (endsWithCr) length--;
+    if (length <= this.#maxBytes) return { bytes: bytes.subarray(0, length), cutFrom: null };
+    return { bytes: Uint8Array.from(bytes.subarray(0, Math.min(HEAD_BYTES, length))), cutFrom: length };
   }
 
   #gather(more: Uint8Array): void {
+    if (more.byteLength === 0) return;
     const before = this.#length;
     this.#length += more.byteLength;
-    if (this.#cut) return;
+    this.#endsWithCr = more.at(-1) === CR;
     // One more than may be: it could be the CR of its end.
-    if (this.#length > this.#maxBytes + 1) {
+    if (!this.#cut && this.#length > this.#maxBytes + 1) {
       this.#cut = true;
-      const head = Buffer.alloc(Math.min(HEAD_BYTES, this.#length));
-      this.#partial.copy(head, 0, 0, before);
-      if (before < head.byteLength) head.set(more.subarray(0, head.byteLength - before), before);
-      this.#replace(head);
-      return;
-    }
-    if (this.#length > this.#partial.byteLength) {
+      this.#grow(HEAD_BYTES, before);
+    } else if (!this.#cut && this.#length > this.#partial.byteLength) {
       const grown = Math.max(FIRST_BYTES, this.#partial.byteLength * 2, this.#length);
-      const larger = Buffer.allocUnsafeSlow(Math.min(grown, this.#maxBytes + 1));
-      this.#partial.copy(larger, 0, 0, before);
-      this.#replace(larger);
+      this.#grow(Math.min(grown, this.#maxBytes + 1), before);
     }
-    this.#partial.set(more, before);
+    const room = this.#partial.byteLength - before;
+    if (room > 0) this.#partial.set(more.subarray(0, room), before);
   }
 
-  #replace(partial: Buffer<ArrayBuffer>): void {
-    const more = partial.byteLength - this.#partial.byteLength;
+  /** Of `used` bytes of the old memory as many are kept as the new one has. */
+  #grow(bytes: number, used: number): void {
+    const more = bytes - this.#partial.byteLength;
     if (more < 0) this.#budget.give(-more);
     else if (!this.#budget.take(more)) throw new Crowded("too many long lines are coming in");
+    const partial = Buffer.allocUnsafeSlow(bytes);
+    this.#partial.copy(partial, 0, 0, used);
     this.#partial = partial;
   }
 }
