@@ -6,6 +6,7 @@ import { rabbitmqSink } from "./sinks/rabbitmq/sink.ts";
 import { sseSink } from "./sinks/sse/sink.ts";
 import { stdoutSink } from "./sinks/stdout.ts";
 import { webhookSink } from "./sinks/webhook/sink.ts";
+import { websocketSink } from "./sinks/websocket/sink.ts";
 import { kafkaSource } from "./sources/kafka/source.ts";
 import { mqttSource } from "./sources/mqtt/source.ts";
 import { rabbitmqSource } from "./sources/rabbitmq/source.ts";
@@ -17,6 +18,7 @@ export const sinkTypes: readonly SinkType[] = [
   webhookSink,
   stdoutSink,
   sseSink,
+  websocketSink,
   kafkaSink,
   mqttSink,
   rabbitmqSink,
