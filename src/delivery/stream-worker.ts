@@ -6,8 +6,13 @@
  * meanwhile), and a lease is settled only when its write is durable: after a crash in between the event is published
  * and written again, and the write replaces itself.
  *
+ * What expired, or a person purged, is published to nobody: readers and the index are told of the lapse in its place among
+ * what is published, so that nobody takes what comes behind it for what comes next.
+ *
  * An index that lacks something of what was settled is made whole beside it (stream-fill.ts).
  */
+import { hearsOfLapses } from "../component.ts";
+import type { Seq } from "../event.ts";
 import type { Lease, Settlement, StreamIndex, Subscription } from "../journal/journal.ts";
 import type { Prepared } from "../prepared.ts";
 import { Flights } from "./flights.ts";
@@ -22,6 +27,8 @@ interface Flight {
   readonly lease: Lease;
   readonly target: StreamTarget;
   rendered: Rendered | null;
+  /** What lies up to here, above what was published before, lapsed; 0: nothing did. */
+  lapsed: Seq;
   place: number;
 }
 
@@ -41,6 +48,8 @@ export class StreamWorker {
   #retired = false;
   #aborted = false;
   #fillSoon = false;
+  /** As far as readers were told of it. */
+  #lapsed: Seq = 0;
   #batch = BATCH;
   readonly #flights = new Flights<Flight>();
   /** Not yet published, in seq order. */
@@ -92,6 +101,7 @@ export class StreamWorker {
     const seq = subscription.cursor();
     // Nothing unsettled: all up to the cursor is in the index.
     if (subscription.lag() !== null) return;
+    this.#lapseAll();
     const { stream } = this.#target;
     if (seq <= (await this.#index.bounds(stream)).newest) return;
     // Only the index's end rejects it.
@@ -133,12 +143,13 @@ export class StreamWorker {
     const begun = this.#tools.clock.monotonic();
     const leases = this.subscription.lease(this.#batch);
     for (const lease of leases) {
-      const flight: Flight = { lease, target: this.#target, rendered: null, place: -1 };
+      const flight: Flight = { lease, target: this.#target, rendered: null, lapsed: 0, place: -1 };
       this.#flights.add(flight);
       this.#queue.push(flight);
       this.#render(flight);
     }
     this.#publish();
+    this.#lapseAll();
     if (leases.length === 0) return;
     const slow = this.#tools.clock.monotonic() - begun > STRETCH_MS;
     this.#batch = slow ? Math.max(1, this.#batch >> 1) : Math.min(BATCH, this.#batch * 2);
@@ -182,12 +193,37 @@ export class StreamWorker {
     for (const flight of this.#queue) {
       if (flight.rendered === null) break;
       done++;
+      const lapsed = this.subscription.lapsed();
+      if (lapsed > this.#lapsed && lapsed < flight.lease.event.seq)
+        flight.lapsed = this.#lapse(lapsed, flight.target);
+      // Readers were told of a gap up to behind it: it can't be put before that any more.
+      else if (flight.lease.event.seq <= this.#lapsed) flight.rendered = { ...flight.rendered, frames: [] };
       this.#hand(flight, flight.rendered);
       this.#gathered.push(flight);
     }
     if (done === 0) return;
     this.#queue.splice(0, done);
     this.#write();
+  }
+
+  #lapse(through: Seq, { sink, stream }: StreamTarget): Seq {
+    this.#lapsed = through;
+    this.#tools.log.warn(
+      { stream, through },
+      "events have lapsed before they came to the stream: readers are told of a gap",
+    );
+    if (hearsOfLapses(sink)) sink.lapse(through);
+    return through;
+  }
+
+  /** Nothing is behind the lapse yet; nothing may be on its way that belongs before it. */
+  #lapseAll(): void {
+    const lapsed = this.subscription.lapsed();
+    if (lapsed <= this.#lapsed || this.subscription.cursor() < lapsed) return;
+    for (const { lease } of this.#flights) if (lease.event.seq < lapsed) return;
+    this.#lapse(lapsed, this.#target);
+    // Only the index's end rejects it; then it is owed at the next start.
+    this.#index.begin(this.#target.stream, lapsed).catch(() => {});
   }
 
   #hand({ lease, target }: Flight, { frames, outcomes }: Rendered): void {
@@ -211,12 +247,7 @@ export class StreamWorker {
     this.#writing = true;
     const batch = this.#gathered;
     this.#gathered = [];
-    const entries = batch.map(({ lease, target, rendered }) => ({
-      stream: target.stream,
-      seq: lease.event.seq,
-      frames: rendered?.frames ?? [],
-    }));
-    this.#index.write(entries).then(
+    this.#put(batch).then(
       () => {
         this.#writing = false;
         if (this.#aborted) return;
@@ -226,6 +257,25 @@ export class StreamWorker {
       },
       (err: unknown) => this.#again(batch, err, waitMs),
     );
+  }
+
+  /** In the order of the calls: what lapsed is gone before what comes behind it is there. */
+  #put(batch: readonly Flight[]): Promise<unknown> {
+    const writes: Promise<void>[] = [];
+    let entries: Parameters<StreamIndex["write"]>[0][number][] = [];
+    const flush = () => {
+      if (entries.length > 0) writes.push(this.#index.write(entries));
+      entries = [];
+    };
+    for (const { lease, target, rendered, lapsed } of batch) {
+      if (lapsed > 0) {
+        flush();
+        writes.push(this.#index.begin(target.stream, lapsed));
+      }
+      entries.push({ stream: target.stream, seq: lease.event.seq, frames: rendered?.frames ?? [] });
+    }
+    flush();
+    return Promise.all(writes);
   }
 
   /** The leases stay out meanwhile, so that no more is taken on than `concurrency`. */

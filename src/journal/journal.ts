@@ -156,6 +156,8 @@ export interface Subscription {
   lag(): { readonly oldestAt: number; readonly bytes: number } | null;
   /** Its place: what lies at or below it was handed out before. Where `lag` is null all of that is settled. */
   cursor(): Seq;
+  /** The highest seq that expired or was purged without being handed out, since the start; 0: none was. */
+  lapsed(): Seq;
   /**
    * For a projection that was lost: hands out again what lies after `after`, up to its cursor, in seq order and a page at
    * a time, of what was accepted at or after `since` (ms since 1970). Leases, settles and counts nothing. Rejects when

@@ -136,6 +136,12 @@ export class MemorySubscription implements Subscription {
     return { deliveries: [], from: after, through: after };
   }
 
+  lapsedTo: Seq = 0;
+
+  lapsed(): Seq {
+    return this.lapsedTo;
+  }
+
   unindexed(_routes: readonly string[]): Unindexed | null {
     return null;
   }

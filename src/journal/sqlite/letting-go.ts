@@ -39,11 +39,17 @@ export class LettingGo {
   #running: Running | null = null;
   /** The last thing that happened was that this seq, not read before, was let go: then ranges join. */
   #joined: Seq | null = null;
+  #lapsed: Seq = 0;
 
   constructor(inflow: Inflow, unsettled: Unsettled, host: LettingGoHost) {
     this.#inflow = inflow;
     this.#unsettled = unsettled;
     this.#host = host;
+  }
+
+  /** The highest seq that was let go, replays apart; 0: none. */
+  get lapsed(): Seq {
+    return this.#lapsed;
   }
 
   get running(): boolean {
@@ -111,7 +117,10 @@ export class LettingGo {
       if (outcome === "purged") delivery.letGo = true;
       return false;
     }
-    if (replay === 0) this.#host.gathering().expire(seq, reason, false);
+    if (replay === 0) {
+      this.#host.gathering().expire(seq, reason, false);
+      this.#lapsed = Math.max(this.#lapsed, seq);
+    }
     this.#host.settle(delivery, outcome);
     return true;
   }
@@ -122,6 +131,7 @@ export class LettingGo {
     for (const route of owners.routes) gathering.settled(route, delivery, running.outcome, false);
     gathering.expire(event.seq, running.reason, this.#joined !== null);
     this.#joined = event.seq;
+    this.#lapsed = Math.max(this.#lapsed, event.seq);
     this.#unsettled.settledUpTo(event.seq);
     running.count++;
   }

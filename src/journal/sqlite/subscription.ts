@@ -361,6 +361,10 @@ export class LiveSubscription implements Subscription, DeltaSource {
     return this.#unsettled.cursor(this.#inflow.next);
   }
 
+  lapsed(): Seq {
+    return this.#lettingGo.lapsed;
+  }
+
   reread(after: Seq, since: number): Promise<Reread> {
     return reread(this.#host.feed, this.#admission, { after, since, through: this.cursor() });
   }

@@ -55,11 +55,13 @@ export async function poll(options: PollOptions): Promise<PollAnswer> {
   const { selection, feed, history, clock, waitMs, signal } = options;
   const deadline = clock.monotonic() + waitMs;
   let position = options.position;
+  let missed = false;
   for (;;) {
     const live = new LivePoll(selection, position);
     if (feed.join(live, position)) {
       await live.wait(deadline - clock.monotonic(), clock, signal);
       feed.leave(live);
+      missed ||= live.lapsed;
       if (live.fellBack && live.events.length === 0) continue;
       return {
         events: live.events,
@@ -73,7 +75,7 @@ export async function poll(options: PollOptions): Promise<PollAnswer> {
       const asked = position;
       position = oldest;
       // It came when the stream had nothing at all, and misses nothing; else retention has overtaken it.
-      if (asked === 0) continue;
+      if (asked === 0 && !missed) continue;
       return { events: [], next: position, gap: { asked, oldest, newest } };
     }
     const behind = page.through === position;
@@ -91,6 +93,7 @@ class LivePoll implements Follower {
   readonly events: string[] = [];
   position: Seq;
   fellBack = false;
+  lapsed = false;
   #wake: (() => void) | null = null;
 
   constructor(selection: ChannelSelection, position: Seq) {
@@ -106,8 +109,9 @@ class LivePoll implements Follower {
     return this.events.length < ANSWER_FRAMES;
   }
 
-  fallBack(): void {
+  fallBack(lapsed: boolean): void {
     this.fellBack = true;
+    this.lapsed = lapsed;
     this.#wake?.();
   }
 

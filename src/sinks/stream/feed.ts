@@ -66,8 +66,8 @@ export interface Follower {
   readonly selection: ChannelSelection;
   /** Takes some of a group's frames. False: no more for now; it falls out and has noted its position. */
   receive(group: Group, matched: readonly number[]): boolean;
-  /** It falls out with what it has: the feed can't vouch for what comes next to that. */
-  fallBack(): void;
+  /** It falls out with what it has: the feed can't vouch for what comes next to that. `lapsed`: some of it is no more. */
+  fallBack(lapsed: boolean): void;
 }
 
 interface PatternFollowers {
@@ -134,7 +134,7 @@ export class Feed {
     if (seq <= this.#published) return;
     if (!this.#begun) {
       this.#begun = true;
-      this.#dismiss();
+      this.#dismiss(false);
       this.#floor = seq - 1;
     }
     this.#published = seq;
@@ -150,7 +150,7 @@ export class Feed {
    */
   lapse(seq: Seq): void {
     if (seq <= this.#published) return;
-    this.#dismiss();
+    this.#dismiss(true);
     this.advance(seq);
   }
 
@@ -168,9 +168,9 @@ export class Feed {
   }
 
   /** All go and look into the history. */
-  #dismiss(): void {
+  #dismiss(lapsed: boolean): void {
     for (const follower of this.#followers()) {
-      follower.fallBack();
+      follower.fallBack(lapsed);
       this.leave(follower);
     }
   }

@@ -76,6 +76,8 @@ export class Reader implements Follower {
   #backlog: Backlog | null = null;
   /** Since when its outlet is full, monotonic; null: it isn't. */
   #cloggedAt: number | null = null;
+  /** Something lapsed while it was there, be it before anything else came. */
+  #missed = false;
   #wake: (() => void) | null = null;
 
   constructor(reading: Reading, { selection, position, outlet, owner }: ReaderOptions) {
@@ -160,8 +162,9 @@ export class Reader implements Follower {
     return false;
   }
 
-  fallBack(): void {
+  fallBack(lapsed = false): void {
     this.#position = this.position;
+    this.#missed ||= lapsed;
     this.#backlog = null;
     this.#live = false;
     this.start();
@@ -255,7 +258,7 @@ export class Reader implements Follower {
    */
   #overtaken(oldest: Seq): void {
     const { signals, counters, feed } = this.#reading;
-    if (this.#position === 0) {
+    if (this.#position === 0 && !this.#missed) {
       this.#position = oldest;
       return;
     }
