@@ -64,6 +64,11 @@ export function escapePattern(text: string): string {
   return text.replace(/[*\\]/g, "\\$&");
 }
 
+/** What a text with `{{ … }}` may become, as a pattern: anything at all may stand in their places. */
+export function templatePattern(text: string): string {
+  return text.replace(/\{\{[\s\S]*?\}\}/g, "**");
+}
+
 /** The predicate of a pattern. Never throws; every string is a pattern. */
 export function compilePattern(pattern: string): (text: string) => boolean {
   const list = tokens(pattern);

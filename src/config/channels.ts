@@ -1,5 +1,5 @@
 /** A channel that a route names as it stands must be one that readers may join: nobody would ever see what goes there. */
-import { compilePattern } from "../pattern.ts";
+import { compilePattern, templatePattern } from "../pattern.ts";
 import { dotted, suggest } from "./problem.ts";
 import type { ReadSink } from "./read-components.ts";
 import type { Reader } from "./reader.ts";
@@ -18,7 +18,7 @@ export function checkChannel(
   if (entries === null || channel.includes("{{")) return;
   const at = placeOf(sink, written, path);
   if (unknown.has(dotted(at)) || sink.filled.unknown.has(dotted(at))) return;
-  if (entries.some((entry) => compilePattern(entry)(channel))) return;
+  if (entries.some((entry) => compilePattern(templatePattern(entry))(channel))) return;
   if (at === path) {
     const what = `has no channel, and no reader of ${sink.name} may join the default one, "${channel}"`;
     reader.error(path, what, `write channel: … here, or on the sink ${sink.name}`);

@@ -42,7 +42,7 @@ export function createTail({ log, clock, logger }: TailOptions): Tail {
     access: new Access(
       // The admin listener has looked at who asks.
       { auth: { type: "none" }, channels: [CHANNEL], limits: { connections: MAX_READERS } },
-      { hosts: null, clock, log: logger },
+      { name: "tail", hosts: null, clock, log: logger },
     ),
     format: { event: false, envelope: false },
     heartbeatMs: 15_000,

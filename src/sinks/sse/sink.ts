@@ -16,7 +16,7 @@ import type {
 import { duration, endpointPath, flag, object, template } from "../../config/fields.ts";
 import type { Seq } from "../../event.ts";
 import { Access } from "../stream/access/access.ts";
-import { accessFields, limitFields } from "../stream/access/schema.ts";
+import { accessFields, checkAccess, limitFields } from "../stream/access/schema.ts";
 import { drainField, slowFields, slowOf } from "../stream/fields.ts";
 import type { HasStreamMetrics, StreamMetrics } from "../stream/metrics.ts";
 import { SseEndpoint } from "./endpoint.ts";
@@ -52,7 +52,7 @@ const schema = object({
   ...slowFields,
   limits: object(limitFields).prefault({}).describe("how many may be connected, to what"),
   drain: drainField,
-});
+}).superRefine(checkAccess);
 
 export type SseConfig = z.output<typeof schema>;
 
@@ -70,9 +70,10 @@ class SseSink implements StreamSink, KeepsPublished, HearsOfLapses, Drains, HasS
   readonly #access: Access;
   readonly #endpoint: SseEndpoint;
 
-  constructor(config: SseConfig, { index, committed, hosts, clock, log }: StreamHost) {
+  constructor(config: SseConfig, host: StreamHost) {
+    const { index, committed, clock, log } = host;
     const { on_connect: onConnect } = config.history;
-    this.#access = new Access(config, { hosts, clock, log });
+    this.#access = new Access(config, host);
     this.#endpoint = new SseEndpoint({
       path: config.path,
       access: this.#access,

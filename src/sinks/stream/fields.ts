@@ -1,7 +1,7 @@
 /** The fields that all streams have for readers that are slow, and for a drain. */
 import { z } from "zod";
 import { duration, size } from "../../config/fields.ts";
-import { compilePattern } from "../../pattern.ts";
+import { compilePattern, templatePattern } from "../../pattern.ts";
 import type { SlowPolicy } from "./backlog.ts";
 
 export const slowPolicy = z.enum(["close", "drop_oldest", "latest"]);
@@ -37,7 +37,7 @@ export function slowOf(
 ): (channel: string) => SlowPolicy {
   const own = channels.flatMap((entry) =>
     typeof entry !== "string" && entry.slow !== undefined
-      ? [{ matches: compilePattern(entry.name), slow: entry.slow }]
+      ? [{ matches: compilePattern(templatePattern(entry.name)), slow: entry.slow }]
       : [],
   );
   if (own.length === 0) return () => usual;

@@ -3,26 +3,36 @@
  *
  *   meet     may this page ask at all (name, origin)?            → headers for the answer
  *   admit    whose credential is it, and what is it good for?    → an admission
- *   enter    is there room?                                      → a session, which expires, is renewed, is revoked
+ *   enter    is there room?                                      → a session (session.ts, sessions.ts)
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Clock, Logger } from "../../../ports.ts";
 import { clientAddress } from "./address.ts";
-import type { Admission, Authority, Credential, Denial, Judged, Verdict } from "./admission.ts";
-import { final } from "./admission.ts";
-import { anyone, BearerAuthority } from "./bearer.ts";
+import {
+  type Credential,
+  type Denial,
+  final,
+  type Identity,
+  type Judged,
+  type Verdict,
+} from "./admission.ts";
+import { type Authorities, createAuthorities } from "./authority.ts";
 import { type CredentialRules, credentialOf, MAX_TOKEN_BYTES } from "./credential.ts";
-import { Deadlines } from "./deadlines.ts";
 import { type ChannelEntry, GrantBook } from "./grants.ts";
 import { type Met, meet } from "./origin.ts";
 import { Revocations } from "./revocations.ts";
-import type { AuthConfig } from "./schema.ts";
-import { type JudgedAction, Session, type SessionKeeper, type SessionOwner } from "./session.ts";
+import type { AuthConfig, JudgeConfig } from "./schema.ts";
+import type { Session, SessionOwner } from "./session.ts";
+import { Sessions } from "./sessions.ts";
 import { Slots } from "./slots.ts";
+import { answerTicket } from "./ticket-answer.ts";
+import { Tickets } from "./tickets.ts";
 
 export interface AccessConfig {
   readonly origins?: readonly string[] | undefined;
   readonly auth: AuthConfig;
+  readonly judge?: JudgeConfig | undefined;
+  readonly ticket?: { readonly ttl: number };
   readonly channels: readonly ChannelEntry[];
   /** Absent: nobody may publish. */
   readonly publish?: readonly string[] | undefined;
@@ -35,32 +45,39 @@ export interface AccessConfig {
 }
 
 export interface AccessHost {
+  /** The sink's. */
+  readonly name: string;
   /** As `StreamHost.hosts` has it. */
   readonly hosts: readonly string[] | null;
   readonly clock: Clock;
   readonly log: Logger;
+  /** As `StreamHost` has them; absent: revocations end with the process. */
+  readonly noted?: () => string | null;
+  readonly note?: (text: string) => Promise<void>;
 }
 
 export type Entered =
   | { readonly entered: true; readonly session: Session }
   | { readonly entered: false; readonly denial: Denial };
 
-export class Access implements SessionKeeper {
+const TICKET_TTL_MS = 30_000;
+
+export class Access {
   readonly #config: AccessConfig;
   readonly #host: AccessHost;
-  readonly #authority: Authority;
+  readonly #authorities: Authorities;
   readonly #grants: GrantBook;
   readonly #slots: Slots;
   readonly #rules: CredentialRules;
   readonly #revocations: Revocations;
-  readonly #sessions = new Set<Session>();
-  readonly #deadlines: Deadlines<Session>;
+  readonly #sessions: Sessions;
+  readonly #tickets: Tickets;
 
   constructor(config: AccessConfig, host: AccessHost) {
-    const { limits } = config;
+    const { auth, limits } = config;
     this.#config = config;
     this.#host = host;
-    this.#authority = authorityOf(config.auth);
+    this.#authorities = createAuthorities(auth, config.judge, host);
     this.#grants = new GrantBook(config.channels, config.publish ?? []);
     this.#slots = new Slots({
       connections: limits.connections,
@@ -68,22 +85,30 @@ export class Access implements SessionKeeper {
       perUser: limits.per_user ?? null,
     });
     this.#rules = {
-      cookie: null,
-      query: config.auth.type === "bearer" && config.auth.query,
-      headers: [],
+      cookie: "cookie" in auth ? (auth.cookie ?? null) : null,
+      query: "query" in auth && auth.query,
+      headers: (auth.type === "http" ? auth.forward_headers : (config.judge?.forward_headers ?? [])).map(
+        (name) => name.toLowerCase(),
+      ),
       address: clientAddress(limits.trusted_proxies ?? []),
     };
-    this.#revocations = new Revocations(host.clock, []);
-    this.#deadlines = new Deadlines(host.clock, (session) => this.#due(session));
+    this.#revocations = new Revocations(host);
+    this.#tickets = new Tickets(host.clock, config.ticket?.ttl ?? TICKET_TTL_MS);
+    this.#sessions = new Sessions({
+      clock: host.clock,
+      judging: this.#authorities.judging,
+      revocations: this.#revocations,
+      judge: (credential, fresh) => this.#verdict(credential, fresh),
+    });
   }
 
   start(): Promise<void> {
-    return this.#authority.start();
+    return this.#authorities.authority.start();
   }
 
   /** Sessions are for their owners to close. */
   stop(): Promise<void> {
-    return this.#authority.stop();
+    return this.#authorities.authority.stop();
   }
 
   /** Connections that have entered. */
@@ -96,82 +121,91 @@ export class Access implements SessionKeeper {
     return meet(request, { origins, hosts: this.#host.hosts, open: auth.type === "none" });
   }
 
-  /**
-   * Judges what a request shows. `token`: what a WebSocket's first message shows instead. `asked`: channels that the
-   * request names. Never rejects.
-   */
+  /** Judges what a request shows. `token`: what a WebSocket's first message shows instead. Never rejects. */
   async admit(
     request: IncomingMessage,
     query: URLSearchParams,
-    { token = null, asked = [] }: { token?: string | null; asked?: readonly string[] } = {},
+    { token = null }: { token?: string | null } = {},
   ): Promise<Verdict> {
-    return this.#judge(credentialOf(request, query, token, this.#rules), asked);
+    const verdict = await this.#admit(request, query, token);
+    if (!verdict.admitted && verdict.denial.kind === "final") {
+      const { code, reason = code } = verdict.denial;
+      this.#host.log.debug({ reason }, "a reader isn't let in");
+    }
+    return verdict;
   }
 
   /** A place among those that may be connected; it is given back by the session's `close`. */
   enter({ admission, credential }: Extract<Verdict, { admitted: true }>, owner: SessionOwner): Entered {
     const release = this.#slots.take(credential.address, admission.user);
     if (typeof release !== "function") return { entered: false, denial: release };
-    const session = new Session(admission, credential, this, owner, release);
-    this.#sessions.add(session);
-    this.#schedule(session);
-    return { entered: true, session };
+    return { entered: true, session: this.#sessions.open(admission, credential, owner, release) };
   }
 
   /** What lies under the stream's path: `/ticket`. Who may ask was `meet` before. */
-  async handle(_request: IncomingMessage, _response: ServerResponse, _rest: string): Promise<void> {}
-
-  // ---------------------------------------------------------------------------------------------------- for sessions
-
-  async renew(session: Session, token: string): Promise<Denial | null> {
-    const verdict = await this.#judge({ ...session.credential, token }, []);
-    if (!verdict.admitted) return verdict.denial;
-    if (verdict.admission.user !== session.admission.user) {
-      return final(403, "another_user", "A connection is renewed by a token of the same user.");
-    }
-    session.change(verdict.admission, verdict.credential);
-    if (!session.closed) this.#schedule(session);
-    return null;
+  handle(request: IncomingMessage, response: ServerResponse, rest: string): Promise<void> {
+    const { type } = this.#config.auth;
+    return answerTicket(request, response, type === "none" ? "" : rest, {
+      ttlMs: this.#tickets.ttlMs,
+      // Of what the request shows otherwise: a ticket that makes tickets would never end.
+      issue: async () => {
+        const credential = credentialOf(request, new URLSearchParams(), null, this.#rules);
+        const judged = await this.#judge(credential, false);
+        return judged.ok ? this.#tickets.issue(credential, judged.identity) : judged.denial;
+      },
+    });
   }
 
-  ask(_session: Session, _action: JudgedAction, _channel: string): Promise<Denial | null> | null {
-    return null;
+  /**
+   * Takes a channel, or (null) all that it has, from a user: from those of it that are connected, and for `forMs` from
+   * credentials issued before now. Resolves, once that is written down, with the number of connections it was taken from.
+   * LeatError `refused` where there are too many.
+   */
+  revoke(user: string, channel: string | null, forMs: number): Promise<number> {
+    return this.#sessions.revoke(user, channel, forMs);
   }
 
-  forget(session: Session): void {
-    this.#sessions.delete(session);
-    this.#deadlines.delete(session);
+  /** Ends a revocation; false: there was none. */
+  restore(user: string, channel: string | null): Promise<boolean> {
+    return this.#sessions.restore(user, channel);
   }
 
   // ------------------------------------------------------------------------------------------------------------ inside
 
-  async #judge(credential: Credential, asked: readonly string[]): Promise<Verdict> {
+  async #admit(request: IncomingMessage, query: URLSearchParams, token: string | null): Promise<Verdict> {
+    const ticket = token === null ? query.get("ticket") : null;
+    if (ticket !== null) {
+      const redeemed = this.#tickets.redeem(ticket);
+      if ("kind" in redeemed) return { admitted: false, denial: redeemed };
+      const credential = { ...redeemed.credential, asked: query.getAll("channel") };
+      return this.#grant(credential, redeemed.identity);
+    }
+    return this.#verdict(credentialOf(request, query, token, this.#rules), false);
+  }
+
+  async #verdict(credential: Credential, fresh: boolean): Promise<Verdict> {
+    const judged = await this.#judge(credential, fresh);
+    return judged.ok ? this.#grant(credential, judged.identity) : { admitted: false, denial: judged.denial };
+  }
+
+  async #judge(credential: Credential, fresh: boolean): Promise<Judged> {
     if (credential.token !== null && credential.token.length > MAX_TOKEN_BYTES) {
       const message = `A token has at most ${MAX_TOKEN_BYTES} bytes.`;
-      return { admitted: false, denial: final(401, "unauthorized", message, "too_long") };
+      return { ok: false, denial: final(401, "unauthorized", message, "too_long") };
     }
-    const judged: Judged = await this.#authority.judge(credential, asked);
-    if (!judged.ok) return { admitted: false, denial: judged.denial };
-    const { user, issuedAt } = judged.identity;
+    return this.#authorities.authority.judge(credential, fresh);
+  }
+
+  #grant(credential: Credential, identity: Identity): Verdict {
+    const { user, issuedAt, expiresAt } = identity;
+    if (expiresAt !== null && expiresAt <= this.#host.clock.wall()) {
+      return { admitted: false, denial: final(401, "unauthorized", "The token has expired.", "expired") };
+    }
     const revoked = this.#revocations.of(user, issuedAt);
     if (revoked.all) {
       return { admitted: false, denial: final(403, "revoked", "What this user may read was revoked.") };
     }
-    const admission: Admission = this.#grants.admission(judged.identity, revoked.channels);
+    const admission = this.#grants.admission(identity, revoked.channels);
     return { admitted: true, admission, credential: { ...credential, issuedAt } };
   }
-
-  #schedule(session: Session): void {
-    const { expiresAt } = session.admission;
-    if (expiresAt === null) return;
-    this.#deadlines.set(session, expiresAt - this.#host.clock.wall());
-  }
-
-  #due(session: Session): void {
-    session.end("expired");
-  }
-}
-
-function authorityOf(auth: AuthConfig): Authority {
-  return auth.type === "none" ? anyone : new BearerAuthority(auth.token);
 }

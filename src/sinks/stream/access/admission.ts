@@ -74,6 +74,8 @@ export interface Credential {
   /** Those of the request's headers that the judge is given. */
   readonly headers: Readonly<Record<string, string>>;
   readonly origin: string | null;
+  /** Channels that its request names: for the judge. */
+  readonly asked: readonly string[];
   /** Where the reader is (`limits.ts`), not where a proxy is. */
   readonly address: string;
   /** When it was issued, as far as is known: wall clock, ms. What was revoked later is void. */
@@ -84,8 +86,8 @@ export interface Credential {
 export interface Authority {
   start(): Promise<void>;
   stop(): Promise<void>;
-  /** Never rejects. `asked`: channels that the reader names in the request. */
-  judge(credential: Credential, asked: readonly string[]): Promise<Judged>;
+  /** Never rejects. `fresh`: not from what was found before. */
+  judge(credential: Credential, fresh: boolean): Promise<Judged>;
 }
 
 export type Judged =

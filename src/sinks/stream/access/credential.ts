@@ -39,6 +39,7 @@ export function credentialOf(
     token: shown === "" ? null : shown,
     headers,
     origin: headerOf(request, "origin"),
+    asked: query.getAll("channel"),
     address: rules.address(request),
     issuedAt: null,
   };

@@ -43,7 +43,7 @@ export async function passGate(
     return null;
   }
   const query = new URLSearchParams(queryOf(request.url ?? ""));
-  const verdict = await access.admit(request, query, { asked: query.getAll("channel") });
+  const verdict = await access.admit(request, query);
   if (verdict.admitted || verdict.denial.kind === "later") return { query, verdict };
   answerDenial(request, response, verdict.denial);
   return null;

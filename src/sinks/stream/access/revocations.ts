@@ -2,8 +2,15 @@
  * What was taken from users before their tokens end. Each entry outlives those tokens, or what was cut would come back with
  * the same one. A token issued after the revocation says that its issuer knows better, and is taken.
  */
+import { z } from "zod";
 import { LeatError } from "../../../errors.ts";
 import type { Clock } from "../../../ports.ts";
+
+export interface RevocationHost {
+  readonly clock: Clock;
+  readonly noted?: () => string | null;
+  readonly note?: (text: string) => Promise<void>;
+}
 
 export interface Revocation {
   readonly user: string;
@@ -26,19 +33,22 @@ export interface Revoked {
 const NOTHING: Revoked = { all: false, channels: [] };
 
 export class Revocations {
-  readonly #clock: Clock;
+  readonly #host: RevocationHost;
   readonly #byUser = new Map<string, Revocation[]>();
   #count = 0;
 
-  constructor(clock: Clock, known: readonly Revocation[]) {
-    this.#clock = clock;
-    for (const revocation of known) this.#put(revocation);
+  constructor(host: RevocationHost) {
+    this.#host = host;
+    for (const revocation of read(host.noted?.() ?? null)) this.#put(revocation);
     this.#forgetOld();
   }
 
-  /** Replaces what was revoked the same before. LeatError `refused`, `too_many_revocations`. */
-  add(revocation: Revocation): void {
-    this.lift(revocation.user, revocation.channel);
+  /**
+   * Holds at once, and replaces what was revoked the same before; resolves when it is written down. Throws LeatError `refused`,
+   * `too_many_revocations`; rejects as `StreamHost.note` does.
+   */
+  add(revocation: Revocation): Promise<void> {
+    this.#drop(revocation.user, revocation.channel);
     this.#forgetOld();
     if (this.#count >= MOST) {
       throw new LeatError("refused", "too_many_revocations", `There are ${MOST} revocations already.`, {
@@ -46,10 +56,17 @@ export class Revocations {
       });
     }
     this.#put(revocation);
+    return this.#note();
   }
 
   /** Whether there was such a one. */
-  lift(user: string, channel: string | null): boolean {
+  async lift(user: string, channel: string | null): Promise<boolean> {
+    const lifted = this.#drop(user, channel);
+    if (lifted) await this.#note();
+    return lifted;
+  }
+
+  #drop(user: string, channel: string | null): boolean {
     const list = this.#byUser.get(user) ?? [];
     const rest = list.filter((one) => one.channel !== channel);
     this.#count -= list.length - rest.length;
@@ -62,7 +79,7 @@ export class Revocations {
   of(user: string | null, issuedAt: number | null): Revoked {
     const list = user === null ? undefined : this.#byUser.get(user);
     if (list === undefined) return NOTHING;
-    const now = this.#clock.wall();
+    const now = this.#host.clock.wall();
     const valid = list.filter(({ at, until }) => until > now && (issuedAt === null || issuedAt <= at));
     return {
       all: valid.some(({ channel }) => channel === null),
@@ -70,7 +87,7 @@ export class Revocations {
     };
   }
 
-  all(): Revocation[] {
+  #all(): Revocation[] {
     return [...this.#byUser.values()].flat();
   }
 
@@ -82,7 +99,23 @@ export class Revocations {
   }
 
   #forgetOld(): void {
-    const now = this.#clock.wall();
-    for (const { user, channel, until } of this.all()) if (until <= now) this.lift(user, channel);
+    const now = this.#host.clock.wall();
+    for (const { user, channel, until } of this.#all()) if (until <= now) this.#drop(user, channel);
   }
+
+  async #note(): Promise<void> {
+    await this.#host.note?.(JSON.stringify(this.#all()));
+  }
+}
+
+const revocation = z.object({
+  user: z.string(),
+  channel: z.string().nullable(),
+  at: z.number(),
+  until: z.number(),
+});
+
+/** What an earlier process wrote down. */
+function read(text: string | null): Revocation[] {
+  return text === null ? [] : z.array(revocation).parse(JSON.parse(text));
 }

@@ -1,22 +1,9 @@
 /** Who may read, as the YAML says it: the fields that every stream has. */
 import { z } from "zod";
-import { flag, integer, object, oneOf, oneOrList, secrets, text } from "../../../config/fields.ts";
+import { duration, flag, integer, object, oneOf, oneOrList, text } from "../../../config/fields.ts";
 import { network } from "../../webhook/config.ts";
 import { templateProblem } from "./claims.ts";
-
-const none = object({ type: z.literal("none").describe("anyone may read") });
-
-const bearer = object({
-  type: z.literal("bearer").describe("readers send `Authorization: Bearer <token>`"),
-  token: secrets().describe("the token, or a list of live ones"),
-  query: flag()
-    .default(false)
-    .describe(
-      "also take the token as `?access_token=`; a browser's EventSource can set no headers, but URLs end up in logs: a ticket is better",
-    ),
-});
-
-const auth = z.discriminatedUnion("type", [none, bearer]);
+import { auth, judge } from "./schema-auth.ts";
 
 /** As a browser sends it: scheme, host, and the port where it isn't the scheme's own. */
 const origin = text().refine((written) => written === "*" || URL.parse(written)?.origin === written, {
@@ -76,6 +63,22 @@ export const accessFields = {
       "web origins whose pages may read, such as https://app.example.com; `*` for any. The endpoint's own is always allowed",
     ),
   auth: auth.describe("who may read; has no default: `none` must be written"),
+  judge: judge
+    .optional()
+    .describe(
+      "an endpoint of yours that is asked too, once `auth` has said yes: where rules here don't suffice",
+    ),
+  ticket: object({
+    ttl: duration()
+      .refine((ms) => ms >= 1000 && ms <= 300_000, {
+        message: "is out of bounds",
+        params: { remedy: "1s to 5m: a page uses a ticket at once, 30s is usual" },
+      })
+      .prefault("30s")
+      .describe("how long a ticket is good for; it is good once"),
+  })
+    .prefault({})
+    .describe("tickets, which a page gets by a POST to `<path>/ticket` and shows as `?ticket=`"),
   channels: z
     .array(channelEntry)
     .min(1)
@@ -92,5 +95,48 @@ export const publishField = () =>
     .default([])
     .describe("channels to which readers may publish, as in `channels`; none unless listed");
 
-export type AuthConfig = z.output<typeof auth>;
+type Checked = Pick<z.output<ReturnType<typeof shape>>, "origins" | "auth" | "judge" | "channels"> & {
+  readonly publish?: readonly string[];
+};
+
+const shape = () => object(accessFields);
+
+/** What only shows when the fields are seen together; for the `superRefine` of a stream's schema. */
+export function checkAccess(config: Checked, context: z.RefinementCtx): void {
+  const problem = (path: (string | number)[], message: string, remedy: string) =>
+    context.addIssue({ code: "custom", path, message, params: { remedy } });
+  const { auth: by, origins = [], channels, publish = [] } = config;
+  const identifies = by.type === "jwt" || by.type === "http" || config.judge !== undefined;
+  const names = channels.map((entry) => (typeof entry === "string" ? entry : entry.name));
+  for (const [field, list] of [["channels", names] as const, ["publish", publish] as const]) {
+    const at = list.findIndex((name) => name.includes("{{"));
+    if (at < 0 || identifies) continue;
+    problem(
+      [field, at],
+      "asks for a claim, and readers have none",
+      "auth: { type: jwt } or { type: http } gives them",
+    );
+  }
+  if (config.judge !== undefined && (by.type === "none" || by.type === "http")) {
+    const remedy =
+      by.type === "none" ? "write its fields as auth: { type: http, … }" : "auth asks one already";
+    problem(["judge"], `stands beside auth: { type: ${by.type} }`, remedy);
+  }
+  if (origins.includes("*") && knowsByCookie(config)) {
+    problem(
+      ["origins"],
+      "lets any page act for a user whom a cookie names",
+      "list the origins of your pages",
+    );
+  }
+}
+
+/** A browser sends cookies whichever page asks. */
+function knowsByCookie({ auth: by, judge: beside }: Checked): boolean {
+  if ((by.type === "jwt" || by.type === "http") && by.cookie !== undefined) return true;
+  const forwards = by.type === "http" ? by.forward_headers : (beside?.forward_headers ?? []);
+  return forwards.some((name) => name.toLowerCase() === "cookie");
+}
+
+export type { AuthConfig, JudgeConfig } from "./schema-auth.ts";
 export type ChannelEntryConfig = z.output<typeof channelEntry>;
