@@ -200,7 +200,8 @@ export class WebSocketEndpoint implements UpgradableEndpoint {
     webSocket.on("error", () => {});
     webSocket.on("close", () => this.#gone(connection));
     if (this.#leaving !== null) connection.close(RESTART, this.#leaving);
-    else if (this.#connections.size - access.taken > this.#options.maxUnentered) connection.close(LOAD, "load");
+    else if (this.#connections.size - access.taken > this.#options.maxUnentered)
+      connection.close(LOAD, "load");
     else void this.#begin(connection);
   }
 

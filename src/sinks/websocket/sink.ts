@@ -17,7 +17,7 @@ import type {
 import { duration, endpointPath, flag, object, rate, size, template } from "../../config/fields.ts";
 import type { Seq } from "../../event.ts";
 import { Access } from "../stream/access/access.ts";
-import { accessFields, limitFields, publishField } from "../stream/access/schema.ts";
+import { accessFields, checkAccess, limitFields, publishField } from "../stream/access/schema.ts";
 import { MAX_CHANNEL_BYTES } from "../stream/channels.ts";
 import { drainField, slowFields, slowOf } from "../stream/fields.ts";
 import type { HasStreamMetrics, StreamMetrics } from "../stream/metrics.ts";
@@ -83,7 +83,7 @@ const schema = object({
     .prefault("5s")
     .describe("one who is back on a channel within this never left it (`presence`)"),
   drain: drainField,
-});
+}).superRefine(checkAccess);
 
 export type WebSocketConfig = z.output<typeof schema>;
 
@@ -102,9 +102,10 @@ class WebSocketSink implements StreamSink, KeepsPublished, HearsOfLapses, Drains
   readonly #access: Access;
   readonly #endpoint: WebSocketEndpoint;
 
-  constructor(config: WebSocketConfig, { index, committed, hosts, source, clock, log }: StreamHost) {
+  constructor(config: WebSocketConfig, host: StreamHost) {
+    const { index, committed, source, clock, log } = host;
     const { limits, channels, history } = config;
-    this.#access = new Access(config, { hosts, clock, log });
+    this.#access = new Access(config, host);
     const wanted = channels.some((entry) => typeof entry !== "string" && (entry.ephemeral || entry.presence));
     this.#endpoint = new WebSocketEndpoint({
       path: config.path,

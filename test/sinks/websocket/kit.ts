@@ -9,18 +9,31 @@ export interface Said extends Record<string, unknown> {
   readonly type: string;
 }
 
-/** A daemon whose stream `live` gets what is POSTed to `/in?` (its body's `channel`), and what its clients publish. */
-export async function startLive(t: TestContext, fields = "", more = ""): Promise<Live> {
+export interface LiveOptions {
+  /** More fields of the sink. */
+  readonly fields?: string;
+  readonly auth?: string;
+  readonly channels?: string;
+  /** More sections of the file. */
+  readonly more?: string;
+}
+
+/** A daemon whose stream `live` gets what is POSTed to `/in` (its body's `channel`), and what its clients publish. */
+export async function startLive(
+  t: TestContext,
+  { fields = "", auth = "{ type: none }", channels = '["a", "b", "room.*"]', more = "" }: LiveOptions = {},
+): Promise<Live> {
+  const publishes = fields.includes("publish: [");
   const running = await startForTest(
     t,
     `
 sources: { in: { type: webhook, path: /in, verify: { type: none } } }
 sinks:
-  live: { type: websocket, path: /ws, auth: { type: none }, channels: ["a", "b", "room.*"]${fields && `, ${fields}`} }
-${more}
+  live: { type: websocket, path: /ws, auth: ${auth}, channels: ${channels}${fields && `, ${fields}`} }
 routes:
   in: { from: in, to: { sink: live, channel: "{{ body.channel }}" } }
-  ${fields.includes("publish: [") ? `chat: { from: live, to: { sink: live, channel: "{{ subject }}" } }` : ""}
+${publishes ? `  chat: { from: live, to: { sink: live, channel: "{{ subject }}" } }` : ""}
+${more}
 `,
   );
   return new Live(t, running);

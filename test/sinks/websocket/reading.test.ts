@@ -109,7 +109,7 @@ test("after unsubscribed nothing of the channel comes, and the others go on", as
 });
 
 test("the heartbeat tells the position up to which it has everything, also of a quiet channel", async (t) => {
-  const live = await startLive(t, "heartbeat: 50ms");
+  const live = await startLive(t, { fields: "heartbeat: 50ms" });
   const client = await live.reader("a");
   const seq = await live.post("b", "not for it");
   await waitFor("the position", () => client.of("position").at(-1)?.seq === seq);
@@ -140,7 +140,7 @@ test("a position that can't be resumed is told as a gap, with what there is", as
 });
 
 test("history.on_connect: a channel named without since begins so far back", async (t) => {
-  const live = await startLive(t, "history: { on_connect: 1h }");
+  const live = await startLive(t, { fields: "history: { on_connect: 1h }" });
   await live.post("a", 1);
   await live.post("a", 2);
   const client = await live.reader("a");
@@ -149,7 +149,7 @@ test("history.on_connect: a channel named without since begins so far back", asy
 });
 
 test("an envelope tells an event's id, type and time; bytes that are no text come as base64", async (t) => {
-  const live = await startLive(t, "envelope: true");
+  const live = await startLive(t, { fields: "envelope: true" });
   const client = await live.reader("a");
   await live.post("a", 1);
   const { id, event, time, data } = await client.hears("event");
