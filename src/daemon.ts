@@ -3,7 +3,7 @@
  *
  *   start   journal → sinks → subscriptions → delivery → sources → the public listener
  *   reload  the new whole is made beside the old; one swap; what the old one had alone is stopped
- *   stop    readiness → (delay) → sources and listener → delivery → streams → journal
+ *   stop    readiness → readers sent away (delay) → sources and listener → delivery → streams → journal
  *
  * The admin listener comes before all but the journal and goes last, so that probes get an answer throughout.
  */
@@ -11,7 +11,14 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { adminEndpoints } from "./admin/endpoints.ts";
 import { formatProblem, type LoadResult } from "./config/load.ts";
 import { type Assembly, assemble, type Difference, difference, endpointsOf } from "./daemon/assembly.ts";
-import { type Component, componentsOf, startAll, stopAll, stopWithin } from "./daemon/components.ts";
+import {
+  type Component,
+  componentsOf,
+  drainWithin,
+  startAll,
+  stopAll,
+  stopWithin,
+} from "./daemon/components.ts";
 import { type Expiries, watchExpiries } from "./daemon/expiries.ts";
 import type { DaemonFace, Phase, Readiness, ReloadResult, SinkStatus, SourceStatus } from "./daemon/face.ts";
 import { tellOfIntake } from "./daemon/intake-log.ts";
@@ -52,6 +59,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   }
 }
 
+/** Of `shutdown.timeout` streams have at most so much to send their readers away, or `shutdown.delay` if that is longer. */
+const DRAIN_SHARE = 0.5;
 /** Of the time that is left after `shutdown.delay`: for what is under way. The rest is for readers' `bye` and the journal. */
 const GRACE_SHARE = 0.7;
 const BYE_MS = 2_000;
@@ -189,15 +198,21 @@ export class Daemon implements DaemonFace {
 
   // ------------------------------------------------------------------------------------------------------------- stop
 
-  /** Takes webhooks for `shutdown.delay` more, while load balancers learn of it, then ends everything in order. */
+  /**
+   * Takes webhooks for `shutdown.delay` more, while load balancers learn of it, and streams send their readers away; then
+   * ends everything in order.
+   */
   async stop(): Promise<void> {
     this.#phase = "draining";
     const { delayMs, timeoutMs } = this.#settings.shutdown;
     const closeAt = this.clock.monotonic() + timeoutMs - CLOSE_MS;
-    await sleep(delayMs);
+    const streams = componentsOf(this.#assembly?.sinks ?? new Map());
+    const drainMs = Math.max(delayMs, DRAIN_SHARE * timeoutMs);
+    const begun = this.clock.monotonic();
+    await Promise.all([sleep(delayMs), drainWithin(drainMs, streams, this.clock)]);
     await this.#lastReload;
     const { listener, delivery } = this.#parts;
-    const graceMs = GRACE_SHARE * (timeoutMs - delayMs);
+    const graceMs = GRACE_SHARE * Math.max(0, timeoutMs - (this.clock.monotonic() - begun));
     const listenerClosed = listener.stop(graceMs + BYE_MS);
     const { sources, sinks } = this.#assembly ?? { sources: new Map(), sinks: new Map() };
     await Promise.all([this.#stopWithin(graceMs + BYE_MS, componentsOf(sources)), delivery.stop(graceMs)]);

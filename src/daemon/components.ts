@@ -1,4 +1,5 @@
 /** Starting and stopping many sources or sinks at once. */
+import { drains } from "../component.ts";
 import type { Clock } from "../ports.ts";
 
 export interface Component {
@@ -22,6 +23,17 @@ export async function startAll(components: Iterable<Component>): Promise<void> {
 
 export async function stopAll(components: Iterable<Component>): Promise<void> {
   await Promise.all([...components].map((component) => component.stop()));
+}
+
+/** Sends away the readers of those that have any; resolves when all were told, or after `ms`. */
+export function drainWithin(ms: number, components: Iterable<Component>, clock: Clock): Promise<void> {
+  const drained = [...components].flatMap((component) => (drains(component) ? [component.drain()] : []));
+  return new Promise((resolve, reject) => {
+    const cancel = clock.after(ms, resolve);
+    Promise.all(drained)
+      .finally(cancel)
+      .then(() => resolve(), reject);
+  });
 }
 
 /** Resolves when they are stopped, or after `ms`: false where one still isn't, as with a broker that doesn't answer. */
