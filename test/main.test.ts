@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, openSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import { MAIN } from "./e2e/daemon.ts";
 
@@ -90,4 +92,18 @@ test("a command whose errors nobody can read ends with its code all the same", (
     stdio: ["ignore", "pipe", full],
   });
   assert.equal(status, 2);
+});
+
+test("what was compiled is kept for the next start; a place where it can't be kept costs nothing but time", (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "leat-compiled-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const versionWith = (cache: string) =>
+    spawnSync(process.execPath, [MAIN, "--version"], {
+      encoding: "utf8",
+      env: { ...process.env, NODE_COMPILE_CACHE: cache },
+    });
+  assert.equal(versionWith(folder).status, 0);
+  assert.ok(readdirSync(folder, { recursive: true }).length > 100);
+  const nowhere = versionWith(join(MAIN, "below-a-file"));
+  assert.deepEqual([nowhere.status, nowhere.stderr], [0, ""]);
 });

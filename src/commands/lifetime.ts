@@ -9,6 +9,7 @@
  *
  * A service manager (systemd) hears of each stage.
  */
+import { flushCompileCache } from "node:module";
 import { formatProblem, type LoadResult } from "../config/load.ts";
 import { Supervisor } from "../daemon/supervisor.ts";
 import { type Daemon, startDaemon } from "../daemon.ts";
@@ -44,6 +45,8 @@ export async function runDaemon(
     const daemon = await startDaemon({ configuration, read, log });
     supervisor.ready(daemon);
     started(daemon);
+    // A process that is killed keeps nothing.
+    flushCompileCache();
     await live(daemon, supervisor, log, start);
   } catch (error) {
     fail(error);

@@ -28,7 +28,8 @@ export interface Landing {
 const HEAD = /^\{"id":"([^"]*)","key":"([^"]*)","n":(\d+),"at":([\d.]+)/;
 const HEAD_BYTES = 512;
 
-export async function makeLanding(port = 0): Promise<Landing> {
+/** @param keepAliveMs how long it leaves an idle connection open; as Node does */
+export async function makeLanding(port = 0, keepAliveMs = 5000): Promise<Landing> {
   const taken = new Map<string, number>();
   const webhookIds = new Map<string, string>();
   const arrivals: Timed[] = [];
@@ -66,6 +67,7 @@ export async function makeLanding(port = 0): Promise<Landing> {
     if (count === 0) arrivals.push({ at, ms: now - at });
   }
 
+  server.keepAliveTimeout = keepAliveMs;
   server.listen(port, "127.0.0.1");
   await once(server, "listening");
   const landing: Landing = {

@@ -27,8 +27,8 @@ export interface Space {
    * that no deletion would give any room: it is to be treated as full before it is.
    */
   takes(bytes: number): boolean;
-  /** A commit met a full disk. */
-  full(): void;
+  /** A commit met a full disk. True: the ballast was let go for it, so that there may be room now. */
+  full(): boolean;
 }
 
 /** What an event takes at most for each of its bytes: in the WAL, in the database, and what of a page is left empty. */
@@ -90,9 +90,11 @@ export function createSpace(storage: Storage, watermark: Watermark, ballastBytes
       return left >= 0 || bytes === 0;
     },
     full() {
+      const had = ballast;
       storage.releaseBallast();
       ballast = false;
       closed = "disk_full";
+      return had;
     },
   };
   space.check();

@@ -4,12 +4,13 @@
  * simulation differ only in how they call it.
  */
 import { LeatError } from "../../errors.ts";
+import type { NewEvent, Seq } from "../../event.ts";
 import type { JournalTuning } from "../journal.ts";
 import type { ClockMark } from "./clock-guard.ts";
 import type { Command, Group, GroupResult } from "./group.ts";
 import type { CreateLedgerStore } from "./ledger-port.ts";
 import { loadMark, loadNotes } from "./notes.ts";
-import { EventPacker } from "./packed-events.ts";
+import { EventPacker, type PackedEvents } from "./packed-events.ts";
 import { Retention } from "./retention.ts";
 import { createSpace, type Space, type Watermark } from "./space.ts";
 import { PAGE_BYTES, type Storage, storageFailure } from "./storage.ts";
@@ -184,15 +185,14 @@ export class WriterHost {
       const error = plainError(new Error("behind a group that failed"));
       return { ok: false, failure: "full", error };
     }
-    const result = this.#writer.command(command, (events) => {
-      const packer = new EventPacker();
-      for (const event of events) packer.add(event, event.seq, null);
-      return packer.pack();
-    });
+    let result = this.#writer.command(command, packed);
+    // A start whose routes have changed has no other way to write that down on a full disk.
+    if (!result.ok && result.failure === "full" && this.#space.full()) {
+      result = this.#writer.command(command, packed);
+    }
     // It may owe older events anew.
     this.#retention.forgetFloor();
     if (result.ok) return result;
-    if (result.failure === "full") this.#space.full();
     // Unlike a group's, its failure takes nothing with it: what comes behind may go on.
     return { ok: false, failure: result.failure, error: plainError(result.error) };
   }
@@ -255,6 +255,12 @@ export class WriterHost {
   #setMeta(name: string, value: string | number): void {
     this.#storage.prepare("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)").run(name, value);
   }
+}
+
+function packed(events: readonly (NewEvent & { seq: Seq })[]): PackedEvents {
+  const packer = new EventPacker();
+  for (const event of events) packer.add(event, event.seq, null);
+  return packer.pack();
 }
 
 function bytesOf(groups: readonly Group[]): number {

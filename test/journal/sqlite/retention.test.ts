@@ -6,6 +6,7 @@ import type { NewEvent } from "../../../src/event.ts";
 import type { JournalTuning } from "../../../src/journal/journal.ts";
 import { clockMark } from "../../../src/journal/sqlite/clock-guard.ts";
 import { noLedger } from "../../../src/journal/sqlite/ledger-port.ts";
+import { createLedgerStore } from "../../../src/journal/sqlite/ledger-store.ts";
 import { EventPacker } from "../../../src/journal/sqlite/packed-events.ts";
 import { migrate } from "../../../src/journal/sqlite/schema.ts";
 import { openStorage, type Storage } from "../../../src/journal/sqlite/storage.ts";
@@ -13,6 +14,7 @@ import { WriterHost } from "../../../src/journal/sqlite/writer-host.ts";
 import { newEvent } from "../../conformance/log.ts";
 import { type Process, World } from "../simulation/world.ts";
 import { newFolder, TUNING } from "./journal-kit.ts";
+import { definition } from "./subscription-kit.ts";
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
@@ -235,6 +237,38 @@ test("a disk that the journal has filled is given back what was settled, and int
   const kept = Number(disk.prepare("SELECT count(*) AS n FROM event").get()?.n);
   assert.ok(kept > 0 && kept < number * 40, `${kept} of ${number * 40}: only what had to go is gone`);
   writer.handle({ kind: "close", mark: clockMark(1), clean: true });
+});
+
+test("what a start has to write down on a full disk is written in the ballast's room", () => {
+  const disk = new SmallDisk(join(newFolder(), "journal.db"), 40 * 2 ** 20);
+  migrate(disk, 1);
+  const host = new WriterHost({
+    storage: disk,
+    ledger: createLedgerStore,
+    tuning: TUNING,
+    watermark: { share: 0, bytes: 0 },
+    ballastBytes: 2 ** 20,
+    seed: 1,
+  });
+  const commit = disk.commit;
+  const full = () => {
+    if (disk.hasBallast(1)) throw Object.assign(new Error("no room"), { code: "ENOSPC" });
+    commit();
+  };
+  disk.commit = full;
+  const command = { kind: "reconcile", definitions: [definition()], now: 1 } as const;
+  const answer = host.handle({ kind: "command", number: 1, command });
+  assert.ok(answer?.kind === "commanded" && answer.result.ok);
+  const state = host.handle({ kind: "tick", now: 1, trusted: true, mark: clockMark(1) });
+  assert.ok(state?.kind === "state" && state.state.closed === null, "there is room for a ballast again");
+  // Without one to give up it is a failure, as before.
+  disk.commit = () => {
+    throw Object.assign(new Error("no room"), { code: "ENOSPC" });
+  };
+  const none = { ...command, definitions: [definition({ name: "other/one" })] };
+  const refused = host.handle({ kind: "command", number: 2, command: none });
+  assert.ok(refused?.kind === "commanded" && !refused.result.ok && refused.result.failure === "full");
+  disk.close();
 });
 
 /** A file system of so many bytes that holds nothing but the journal. */
