@@ -1,9 +1,13 @@
-/** `leat send`: signs a sample as Stripe, GitHub, Shopify or a Standard Webhooks sender, and posts it. */
-import { readFileSync } from "node:fs";
+/**
+ * `leat send`: signs a sample as Stripe, GitHub, Shopify or a Standard Webhooks sender, and posts it; or streams lines as
+ * they come.
+ */
 import { type Command, createArgument } from "commander";
 import { request } from "undici";
 import { LeatError } from "../errors.ts";
 import { fail } from "./exit.ts";
+import { readBody } from "./send/input.ts";
+import { lineRequest } from "./send/lines.ts";
 import { type Names, newId, type Sample, sample, USUAL_TYPE } from "./send/samples.ts";
 import { SENDERS, type Sender, sign } from "./send/sign.ts";
 
@@ -13,8 +17,12 @@ interface SendOptions {
   readonly body?: string;
   readonly id?: string;
   readonly type?: string;
+  readonly user?: string;
+  readonly line?: string;
   readonly json?: true;
 }
+
+const LINES = "lines";
 
 export function sendCommand(program: Command): void {
   program
@@ -22,25 +30,29 @@ export function sendCommand(program: Command): void {
     .summary("sign a sample webhook as a sender would, and post it")
     .description(
       "Signs a sample as the sender does and posts it; prints the answer. Exit code 0 for a 2xx, else 1.\n" +
-        "`standard` is Standard Webhooks, which is also what Svix sends.",
+        "`standard` is Standard Webhooks, which is also what Svix sends. `lines` streams standard input (or a file, by --body)\n" +
+        "to a source with `stream: lines`, each line as it comes; --secret is then the source's token or password.",
     )
-    .addArgument(createArgument("<sender>", "whose webhook it is").choices(SENDERS))
+    .addArgument(createArgument("<sender>", "whose webhook it is, or lines").choices([...SENDERS, LINES]))
     .requiredOption("--to <url>", "where to post it: a webhook source's address")
     .requiredOption("--secret <secret>", "the secret to sign with, as `verify` of the source has it")
     .option("--body <file>", "post what is in this file, byte by byte (- is stdin), instead of the sample")
     .option("--id <id>", "the event's id (default: a new one; the same one twice is a duplicate)")
     .option("--type <type>", "the event's type")
+    .option("--user <name>", "lines: the user, where the source verifies by `basic`")
+    .option("--line <n>", "lines: the number of the first one, to go on after those that were accepted")
     .option("--json", "print the result as JSON")
     .addHelpText(
       "after",
       "\nExamples:\n" +
         "  leat send stripe --to http://127.0.0.1:8080/webhooks/stripe --secret whsec_quickstart\n" +
         '  leat send github --to http://127.0.0.1:8080/webhooks/github --secret "$SECRET" --type issues --body issue.json\n' +
+        '  make 2>&1 | leat send lines --to http://127.0.0.1:8080/logs --secret "$TOKEN" --id build-42\n' +
         "  jq -c .event dump.json | leat send standard --to http://127.0.0.1:8080/hook --secret whsec_… --body -",
     )
-    .action(async (sender: Sender, options: SendOptions) => {
+    .action(async (sender: Sender | typeof LINES, options: SendOptions) => {
       try {
-        report(await send(sender, options), options.json);
+        report(await (sender === LINES ? sendLines(options) : send(sender, options)), options.json);
       } catch (error) {
         fail(error, options.json);
       }
@@ -84,6 +96,32 @@ async function send(sender: Sender, options: SendOptions): Promise<Sent> {
     return { status: response.statusCode, ms: Math.round(performance.now() - begun), id, type, answer };
   } catch (error) {
     throw unsent(url, error);
+  }
+}
+
+/** An answer may come before the lines' end (the source stops), and it may take days until they end. */
+async function sendLines(options: SendOptions): Promise<Sent> {
+  const url = targetOf(options.to);
+  if (options.type !== undefined) {
+    throw usage("--type has no place: the source's event_type names a line's type.", "Leave it out.");
+  }
+  const { secret, user, line, body: from = "-" } = options;
+  const { id, headers, body } = lineRequest({ from, secret, user, line, id: options.id });
+  const begun = performance.now();
+  try {
+    const response = await request(url, {
+      method: "POST",
+      headers,
+      body,
+      headersTimeout: 0,
+      bodyTimeout: TIMEOUT_MS,
+    });
+    const answer = await readAnswer(response.body);
+    return { status: response.statusCode, ms: Math.round(performance.now() - begun), id, type: "", answer };
+  } catch (error) {
+    throw unsent(url, error);
+  } finally {
+    body.destroy();
   }
 }
 
@@ -137,17 +175,6 @@ function namesIn(body: Uint8Array): Names {
   }
 }
 
-function readBody(file: string): Uint8Array {
-  try {
-    return readFileSync(file === "-" ? process.stdin.fd : file);
-  } catch (error) {
-    throw new LeatError("refused", "not_readable", `${file === "-" ? "stdin" : file} can't be read.`, {
-      hint: "--body takes a file, or - for stdin.",
-      cause: error,
-    });
-  }
-}
-
 async function readAnswer(body: AsyncIterable<Uint8Array>): Promise<string> {
   const pieces: Uint8Array[] = [];
   let size = 0;
@@ -176,6 +203,7 @@ const HINT: Record<number, string> = {
   401: "Not taken as signed: is --secret one of the source's, and is its `verify: type` this sender? Is the clock right?",
   404: "No source has this path: compare --to with `path` in the configuration, and the port with `server.listen`.",
   405: "The source takes other methods than POST: see its `methods`.",
+  408: "No line came for longer than the source's `stream.idle`: an empty line keeps the stream going.",
   413: "The body is over the source's `max_body`.",
   429: "The source's `rate` is used up: try again later.",
   503: "The daemon takes no events just now: /readyz on its admin listener says why.",
