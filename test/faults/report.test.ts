@@ -16,9 +16,14 @@ const line = (test: string, lost: number, passed = true): LedgerLine => ({
 
 test("of each run the last ledger stands in the page, in the place of those before, and the text around it stays", () => {
   const once = withLedgers(PAGE, [line("a", 1, false), line("b", 0), line("a", 0)]);
-  assert.match(once, /\| a \| promised: 12,345; lost: 0; refused: 3 x 503 \\\| cut \|\n\| .* \| b \|/);
+  assert.match(
+    once,
+    /\| a \| 2026-11-21 \| promised: 12,345; lost: 0; refused: 3 x 503 \\\| cut \|\n\| .* \| b \|/,
+  );
   assert.doesNotMatch(once, /lost: 1;/);
   assert.equal(withLedgers(once, [line("a", 0), line("b", 0)]), once);
+  assert.equal(withLedgers(once, [line("b", 0)]), once, "what was not run again keeps its ledger");
+  assert.equal(withLedgers(PAGE, []), PAGE);
   assert.equal(once.split("\n## ").length, PAGE.split("\n## ").length);
   assert.throws(() => withLedgers("no place", []), /lacks/);
 });

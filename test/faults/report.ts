@@ -10,32 +10,61 @@ import type { Ledger, LedgerLine } from "./ledger.ts";
 const PAGE = resolve(import.meta.dirname, "../../docs/faults.md");
 const [BEGIN, END] = ["<!-- ledgers: test/faults/report.ts writes them -->", "<!-- end of ledgers -->"];
 
-/** The page with these ledgers in the place of those it has. Throws where it has no such place, or where a run failed. */
+/**
+ * The page with these ledgers, each in the place of the one that it had of the same run; those of other runs stay. Throws
+ * where the page has no place for them, or where a run failed.
+ */
 export function withLedgers(page: string, lines: readonly LedgerLine[]): string {
   const [begin, end] = [page.indexOf(BEGIN), page.indexOf(END)];
   if (begin < 0 || end < begin) throw new Error(`the page lacks ${BEGIN} or ${END}`);
-  return `${page.slice(0, begin + BEGIN.length)}\n\n${section(lines)}\n${page.slice(end)}`;
-}
-
-function section(lines: readonly LedgerLine[]): string {
   const last = new Map(lines.map((line) => [`${line.file} ${line.test}`, line]));
   // What was written before lines said it counts as failed.
   const failed = [...last].filter(([, { passed }]) => passed !== true).map(([run]) => run);
   if (failed.length > 0) throw new Error(`not passed, and so no ledgers:\n${failed.join("\n")}`);
-  const machines = new Map<string, LedgerLine[]>();
-  for (const line of [...last.values()].sort((a, b) => (a.file < b.file ? -1 : a.file > b.file ? 1 : 0))) {
-    machines.set(line.machine, [...(machines.get(line.machine) ?? []), line]);
+  const rows = new Map(rowsOf(page.slice(begin, end)).map((row) => [row.run, row]));
+  for (const line of last.values()) {
+    const row = rowOf(line);
+    rows.set(row.run, row);
   }
-  return [...machines].map(([machine, runs]) => table(machine, runs)).join("\n");
+  return `${page.slice(0, begin + BEGIN.length)}\n\n${tables([...rows.values()])}\n${page.slice(end)}`;
 }
 
-function table(machine: string, runs: readonly LedgerLine[]): string {
-  const days = [...new Set(runs.map(({ at }) => at.slice(0, 10)))].sort();
-  const rows = runs.map(
-    ({ file, test, ledger }) =>
-      `| [${file.replace(/^.*\//, "")}](../${file}) | ${cell(test)} | ${figures(ledger)} |`,
+interface Row {
+  readonly machine: string;
+  /** The first two cells: the file and what it ran. */
+  readonly run: string;
+  /** The others: the day and the ledger. */
+  readonly rest: string;
+}
+
+function rowOf({ file, test, at, machine, ledger }: LedgerLine): Row {
+  const run = `| [${file.replace(/^.*\//, "")}](../${file}) | ${cell(test)} `;
+  return { machine, run, rest: `| ${at.slice(0, 10)} | ${figures(ledger)} |` };
+}
+
+/** As `tables` wrote them. */
+function rowsOf(section: string): Row[] {
+  const rows: Row[] = [];
+  let machine = "";
+  for (const line of section.split("\n")) {
+    machine = /^On (.*):$/.exec(line)?.[1] ?? machine;
+    const [, run, rest] = /^(\| \[.*? )(\| \d{4}-\d\d-\d\d \| .*)$/.exec(line) ?? [];
+    if (run !== undefined && rest !== undefined) rows.push({ machine, run, rest });
+  }
+  return rows;
+}
+
+function tables(rows: readonly Row[]): string {
+  const machines = Map.groupBy(
+    rows.toSorted((a, b) => (a.run < b.run ? -1 : a.run > b.run ? 1 : 0)),
+    ({ machine }) => machine,
   );
-  return `${days.join(", ")}, on ${machine}:\n\n| file | run | ledger |\n| --- | --- | --- |\n${rows.join("\n")}\n`;
+  const head = "| file | run | day | ledger |\n| --- | --- | --- | --- |";
+  return [...machines]
+    .map(
+      ([machine, its]) => `On ${machine}:\n\n${head}\n${its.map(({ run, rest }) => run + rest).join("\n")}\n`,
+    )
+    .join("\n");
 }
 
 function figures(ledger: Ledger): string {
