@@ -67,9 +67,8 @@ export function createSourceHost(options: SourceHostOptions): HostedSource {
     };
   }
 
-  /** The names at once, or a promise of them where an expression has to be evaluated. */
-  function name(arrival: Arrival): Names | Promise<Names> {
-    const found = naming(arrival);
+  /** The names at once, or a promise of them where an expression has to be evaluated; `found` is what `naming` gave. */
+  function name(arrival: Arrival, found: ReturnType<Naming>): Names | Promise<Names> {
     if (found === null) return named(arrival, null, null, null);
     if (found instanceof Promise) return found.then(({ id, type, key }) => named(arrival, id, type, key));
     return named(arrival, found.id, found.type, found.key);
@@ -123,12 +122,15 @@ export function createSourceHost(options: SourceHostOptions): HostedSource {
       return largeBodies ? brokerEventBytes : eventBytes;
     },
     identify(arrival) {
-      const names = name(arrival);
+      const found = naming(arrival);
+      // Nothing has to be found out; and to remember each that is on its way would keep the collector busy.
+      if (found === null) return;
+      const names = name(arrival, found);
       if (!(names instanceof Promise)) known.set(arrival, names);
-      else return names.then((found) => void known.set(arrival, found));
+      else return names.then((late) => void known.set(arrival, late));
     },
     append(arrival) {
-      const names = known.get(arrival) ?? name(arrival);
+      const names = known.get(arrival) ?? name(arrival, naming(arrival));
       return names instanceof Promise
         ? names.then((found) => append(arrival, found))
         : append(arrival, names);

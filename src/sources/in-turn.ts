@@ -6,8 +6,14 @@
 import type { Appended, Arrival, SourceHost } from "../component.ts";
 import { LeatError } from "../errors.ts";
 
-/** Appends an arrival only once those before it are on their way. */
-export function inTurn(host: Pick<SourceHost, "append" | "identify">): Pick<SourceHost, "append"> {
+export interface Line {
+  /** As the host's, once those before it are on their way. */
+  append(arrival: Arrival): Promise<Appended>;
+  /** To be told of each that `append` has said `unavailable` of, before it is appended again. */
+  putOff(arrival: Arrival): void;
+}
+
+export function inTurn(host: Pick<SourceHost, "append" | "identify">): Line {
   const order = new Map<Arrival, number>();
   let count = 0;
   /** Those that were put off and are not on their way, first come first. */
@@ -15,29 +21,16 @@ export function inTurn(host: Pick<SourceHost, "append" | "identify">): Pick<Sour
   /** Until the last one that came is on its way; null: it is. */
   let line: Promise<void> | null = null;
 
-  function putOff(arrival: Arrival): void {
-    if (waiting.includes(arrival)) return;
-    if (!order.has(arrival)) order.set(arrival, count++);
-    waiting.push(arrival);
-    waiting.sort((a, b) => (order.get(a) ?? 0) - (order.get(b) ?? 0));
-  }
-
-  async function hand(arrival: Arrival): Promise<Appended> {
+  function hand(arrival: Arrival): Promise<Appended> {
     if (waiting.length > 0 && waiting[0] !== arrival) {
-      putOff(arrival);
-      throw new LeatError("unavailable", "journal_busy", "Others come first.");
+      return Promise.reject(new LeatError("unavailable", "journal_busy", "Others come first."));
     }
     if (waiting.length > 0) waiting = waiting.slice(1);
-    try {
-      return await host.append(arrival);
-    } catch (error) {
-      if (error instanceof LeatError && error.kind === "unavailable") putOff(arrival);
-      throw error;
-    }
+    return host.append(arrival);
   }
 
   return {
-    async append(arrival) {
+    append(arrival) {
       // All begin at once to be named, and go on in order.
       const naming = order.has(arrival) ? undefined : host.identify(arrival);
       if (line === null && naming === undefined) return hand(arrival);
@@ -49,6 +42,12 @@ export function inTurn(host: Pick<SourceHost, "append" | "identify">): Pick<Sour
       });
       line = mine;
       return promise;
+    },
+    putOff(arrival) {
+      if (waiting.includes(arrival)) return;
+      if (!order.has(arrival)) order.set(arrival, count++);
+      waiting.push(arrival);
+      waiting.sort((a, b) => (order.get(a) ?? 0) - (order.get(b) ?? 0));
     },
   };
 }

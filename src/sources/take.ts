@@ -18,8 +18,8 @@ export interface TakeOptions {
 /**
  * Takes one arrival; `position` says for people which one it was at the broker. `cutFrom` says of one that came cut off
  * how many bytes all of it has: that is over a limit, whatever the limit has become since. Resolves once it is on disk:
- * with `Appended`, or with null where it was kept as refused. Rejects when `signal` aborts while it waits, and with `storage`.
- * Nobody need listen to a rejection: one that comes after its connection's life is of no use to anybody.
+ * with `Appended`, or with null where it was kept as refused. Rejects when `signal` aborts while it waits, and with
+ * `storage`.
  */
 export type Take = (arrival: Arrival, position: string, cutFrom?: number | null) => Promise<Appended | null>;
 
@@ -37,27 +37,33 @@ export type TakerHost = Pick<
 
 /** What one taker takes is appended in the order in which it came. */
 export function createTaker(host: TakerHost, { oversize, signal, held }: TakeOptions): Take {
-  const { append } = inTurn(host);
+  const line = inTurn(host);
 
-  async function take(arrival: Arrival, position: string, cutFrom: number | null): Promise<Appended | null> {
+  /** The way of nearly all: one promise behind the append's own, for this is done for each record of a fetch. */
+  function take(arrival: Arrival, position: string, cutFrom: number | null): Promise<Appended | null> {
     const { byteLength } = arrival.body;
     if (cutFrom !== null) {
       const detail = `all of it is ${cutFrom} bytes, more than could be when it came`;
       return overLimit(arrival, position, "too_large", detail);
     }
     if (byteLength > host.maxEventBytes) {
-      return overLimit(
-        arrival,
-        position,
-        "too_large",
-        `its body is ${byteLength} bytes, and ${host.maxEventBytes} may be`,
-      );
+      const detail = `its body is ${byteLength} bytes, and ${host.maxEventBytes} may be`;
+      return overLimit(arrival, position, "too_large", detail);
     }
+    return line.append(arrival).catch((error: unknown) => again(error, arrival, position));
+  }
+
+  /** What wasn't taken at the first try. */
+  async function again(error: unknown, arrival: Arrival, position: string): Promise<Appended | null> {
     try {
-      return await patiently(() => append(arrival));
-    } catch (error) {
-      if (!(error instanceof LeatError) || error.kind !== "refused") throw error;
-      return overLimit(arrival, position, error.code, error.message);
+      return await patiently(
+        error,
+        () => line.append(arrival),
+        () => line.putOff(arrival),
+      );
+    } catch (last) {
+      if (!(last instanceof LeatError) || last.kind !== "refused") throw last;
+      return overLimit(arrival, position, last.code, last.message);
     }
   }
 
@@ -74,28 +80,34 @@ export function createTaker(host: TakerHost, { oversize, signal, held }: TakeOpt
       return aborted(signal);
     }
     const refusal = refusalOf(host.name, arrival, position, reason, detail);
-    await patiently(() => host.keepRefused(refusal));
+    const keep = () => host.keepRefused(refusal);
+    await keep().catch((error: unknown) => patiently(error, keep));
     return null;
   }
 
-  /** Tries until the journal takes it. The same arrival has the same id each time, so a slow yes becomes no second event. */
-  async function patiently<T>(attempt: () => Promise<T>): Promise<T> {
-    for (;;) {
+  /**
+   * Tries until the journal takes it, after a first try that ended with `failure`. The same arrival has the same id each
+   * time, so a slow yes becomes no second event.
+   */
+  async function patiently<T>(
+    failure: unknown,
+    attempt: () => Promise<T>,
+    putOff: () => void = () => {},
+  ): Promise<T> {
+    for (let error = failure; ; ) {
+      if (!(error instanceof LeatError) || error.kind !== "unavailable") throw error;
+      putOff();
+      const waitMs = error.retryAfterMs ?? LEAST_WAIT_MS;
+      await pause(host, Math.min(MOST_WAIT_MS, Math.max(LEAST_WAIT_MS, waitMs)), signal);
       try {
         return await attempt();
-      } catch (error) {
-        if (!(error instanceof LeatError) || error.kind !== "unavailable") throw error;
-        const waitMs = error.retryAfterMs ?? LEAST_WAIT_MS;
-        await pause(host, Math.min(MOST_WAIT_MS, Math.max(LEAST_WAIT_MS, waitMs)), signal);
+      } catch (next) {
+        error = next;
       }
     }
   }
 
-  return (arrival, position, cutFrom = null) => {
-    const taken = take(arrival, position, cutFrom);
-    taken.catch(() => {});
-    return taken;
-  };
+  return (arrival, position, cutFrom = null) => take(arrival, position, cutFrom);
 }
 
 function refusalOf(

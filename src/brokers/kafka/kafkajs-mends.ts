@@ -8,9 +8,11 @@
  * - A connection that was cut in the midst of a response keeps its beginning, and takes the next connection's first bytes
  *   for the rest: nothing is understood any more, or a RangeError out of a socket's event ends the process. One that is
  *   cut in the midst of its SASL handshake waits for ever.
+ * - A broker is asked for what comes next while what it has given is being taken (`read-ahead.ts`).
  * - The request queue sets a timer for a time in the past at each response, of which Node warns (tulios/kafkajs#1751).
  */
 import { createRequire } from "node:module";
+import { type FetchAnswer, type FetchRequest, ReadAhead } from "./read-ahead.ts";
 import { type AbortedTransaction, magicAt, type RecordBatch, readBatches } from "./record-batch.ts";
 import type { KafkaRecord } from "./records.ts";
 import { registerCodecs } from "./unpack.ts";
@@ -86,6 +88,7 @@ export function mendKafkajs(): void {
   mendConnection();
   mendRequestQueue();
   mendFetch();
+  mendBroker();
 }
 
 /** Each response begins with its length. */
@@ -145,6 +148,22 @@ function mendFetch(): void {
       const { parse } = made.response;
       return { ...made, response: { decode: (raw) => decodeFetch(raw, which.version), parse } };
     };
+  };
+}
+
+interface Broker {
+  fetch(request: FetchRequest): Promise<FetchAnswer>;
+}
+
+/** One of these is one broker of one client. */
+function mendBroker(): void {
+  const { prototype }: { prototype: Broker } = require("kafkajs/src/broker");
+  const { fetch } = prototype;
+  const all = new WeakMap<Broker, ReadAhead<FetchRequest, FetchAnswer>>();
+  prototype.fetch = function readAhead(this: Broker, request) {
+    let ahead = all.get(this);
+    if (ahead === undefined) all.set(this, (ahead = new ReadAhead()));
+    return ahead.fetch(request, (asked) => fetch.call(this, asked));
   };
 }
 

@@ -4,25 +4,61 @@
  */
 import type { KafkaRecord } from "../../brokers/kafka/records.ts";
 
-interface Leg {
-  readonly records: readonly KafkaRecord[];
-  readonly done: readonly Promise<unknown>[];
-  readonly bytes: number;
-  /** All below it is taken once these are. */
-  next: number;
-}
-
 /** So many bytes of a partition may be on their way. */
 const MOST_BYTES = 4 * 1024 * 1024;
 
+type TakeRecord = (record: KafkaRecord) => Promise<unknown>;
+
+/** Records that leave together. */
+class Leg {
+  readonly bytes: number;
+  /** All below it is taken once these are. */
+  next: number;
+  readonly #records: readonly KafkaRecord[];
+  readonly #done: readonly Promise<unknown>[];
+  readonly #landed = Promise.withResolvers<void>();
+  #left: number;
+
+  constructor(records: readonly KafkaRecord[], next: number, take: TakeRecord) {
+    let bytes = 0;
+    for (const { value } of records) bytes += value?.length ?? 0;
+    this.bytes = bytes;
+    this.next = next;
+    this.#records = records;
+    this.#left = records.length;
+    // Told by a failure only once somebody waits for it.
+    this.#landed.promise.catch(() => {});
+    const one = () => {
+      if (--this.#left === 0) this.#landed.resolve();
+    };
+    const failed = (error: unknown) => this.#landed.reject(error);
+    this.#done = records.map((record) => {
+      const taken = take(record);
+      taken.then(one, failed);
+      return taken;
+    });
+  }
+
+  /** Rejects with what the first failure says, at once. */
+  get landed(): Promise<void> {
+    return this.#landed.promise;
+  }
+
+  /** The offset of the first that wasn't taken, once all have ended in one way or the other. */
+  async firstLost(): Promise<number> {
+    const settled = await Promise.allSettled(this.#done);
+    return this.#records[settled.findIndex(({ status }) => status === "rejected")]?.offset ?? this.next;
+  }
+}
+
 export class Flight {
-  readonly #take: (record: KafkaRecord) => Promise<unknown>;
+  readonly #take: TakeRecord;
   readonly #taken: (next: number) => void;
   #legs: Leg[] = [];
   #bytes = 0;
 
   /** `taken` is told how far all is on disk. */
-  constructor(take: (record: KafkaRecord) => Promise<unknown>, taken: (next: number) => void) {
+  constructor(take: TakeRecord, taken: (next: number) => void) {
     this.#take = take;
     this.#taken = taken;
   }
@@ -31,10 +67,9 @@ export class Flight {
   async add(records: readonly KafkaRecord[]): Promise<void> {
     const last = records.at(-1);
     if (last === undefined) return;
-    let bytes = 0;
-    for (const { value } of records) bytes += value?.length ?? 0;
-    this.#legs.push({ records, done: records.map(this.#take), bytes, next: last.offset + 1 });
-    this.#bytes += bytes;
+    const leg = new Leg(records, last.offset + 1, this.#take);
+    this.#legs.push(leg);
+    this.#bytes += leg.bytes;
     while (this.#bytes > MOST_BYTES && this.#legs.length > 1) await this.#land();
   }
 
@@ -54,12 +89,10 @@ export class Flight {
     const [leg] = this.#legs;
     if (leg === undefined) return;
     try {
-      await Promise.all(leg.done);
+      await leg.landed;
     } catch (error) {
       // What is on its way to the disk gets there; the place is that of the first that didn't.
-      const settled = await Promise.allSettled(leg.done);
-      const failed = leg.records[settled.findIndex(({ status }) => status === "rejected")];
-      if (failed !== undefined) this.#taken(failed.offset);
+      this.#taken(await leg.firstLost());
       this.#legs = [];
       throw error;
     }

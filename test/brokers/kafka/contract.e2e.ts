@@ -93,6 +93,29 @@ test("group: a batch in the middle of which a place is resolved comes again as a
   assert.deepEqual(from, ["0", "1"]);
 });
 
+test("kafkajs-mends: while a batch is in hand the next one is fetched, and what isn't resolved comes again all the same", async (t) => {
+  const topic = await kafka.topic();
+  // Each is a batch of its own, and two are more than one fetch of a partition holds.
+  for (let n = 0; n < 4; n++) await kafka.produce(topic, [{ value: Buffer.alloc(600 * 1024, 0x61 + n) }]);
+  const from: string[] = [];
+  let fetched = 0;
+  let ahead = 0;
+  const { consumer } = await consuming(t, topic, async ({ batch, resolveOffset }) => {
+    from.push(String(Reflect.get(batch, "fetchedOffset")));
+    if (from.length === 1) {
+      await waitFor("a second answer", () => fetched === 2);
+      ahead = fetched;
+    }
+    if (from.length !== 2) resolveOffset(batch.messages.at(-1)?.offset ?? "");
+  });
+  consumer.on(consumer.events.REQUEST, ({ payload }) => {
+    if (payload.apiName === "Fetch") fetched++;
+  });
+  await waitFor("the last batch", () => from.at(-1) === "3");
+  assert.equal(ahead, 2);
+  assert.deepEqual(from, ["0", "1", "1", "2", "3"]);
+});
+
 test("group: after a TypeError a consumer is dead, and says so once: nothing of it may get out of eachBatch", async (t) => {
   const topic = await kafka.topic();
   await kafka.produce(topic, [{ value: "a" }]);
