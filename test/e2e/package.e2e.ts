@@ -38,12 +38,13 @@ test("the package holds what is run and read, and nothing else", () => {
   for (const needed of ["config/quickstart.yaml", "docs/errors.md", "LICENSE", "README.md", "CHANGELOG.md"]) {
     assert.ok(files.includes(needed), needed);
   }
-  const sources = globSync("src/**/*.ts", { cwd: ROOT }).map((file) =>
-    file.replace(/^src/, "dist").replace(/\.ts$/, ".js"),
-  );
+  const sources = globSync("src/**/*.ts", { cwd: ROOT }).flatMap((file) => {
+    const built = file.replace(/^src/, "dist").replace(/\.ts$/, "");
+    return built.startsWith("dist/client/") ? [`${built}.js`, `${built}.d.ts`] : [`${built}.js`];
+  });
   assert.deepEqual(
     files.filter((file) => file.startsWith("dist/") && !file.startsWith("dist/console/page/")).toSorted(),
-    sources.toSorted(),
+    [...sources, "dist/client/leat-client.js"].toSorted(),
   );
   assert.deepEqual(
     files.filter(

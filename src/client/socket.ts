@@ -1,0 +1,266 @@
+/** Many channels over one WebSocket, in the subprotocol `leat.v1` (docs/websocket.md). */
+import { type Ask, errorOf, Outbox, type Told } from "./outbox.ts";
+import { type Ending, Silence } from "./reconnect.ts";
+import type { Intake } from "./subscription.ts";
+import {
+  type Dropped,
+  type Gap,
+  type Presence,
+  type StatusNews,
+  StreamError,
+  type StreamEvent,
+} from "./words.ts";
+
+export interface SocketOptions {
+  readonly url: string;
+  /** For the `connect` message and to renew; asked anew each time. */
+  readonly token?: (() => string | Promise<string>) | undefined;
+  /** A one-use ticket for the URL; asked anew for each connection. */
+  readonly ticket?: (() => string | Promise<string>) | undefined;
+  readonly WebSocket: typeof WebSocket;
+  /** Publishes and questions that may be unanswered. */
+  readonly outbox: number;
+}
+
+/** One channel of a subscription, as the server knows it. */
+interface Wire {
+  readonly intake: Intake;
+  readonly matches: RegExp;
+  /** Of the `subscribe` that counts; 0: not asked for. Until it is answered nothing is taken. */
+  ref: number;
+  on: boolean;
+}
+
+/** With these the same thing would happen again; others that standards or proxies use are worth another try. */
+const FINAL_CODES = [1003, 1007, 1008, 1009];
+
+/** What a close asks of us: 4000-4099 stay away, 4200-4299 come back at once, all else with backoff. */
+export function endingOf(code: number, reason: string, bye?: Ending): Ending {
+  const word = `closed_${code}`;
+  if (FINAL_CODES.includes(code) || (code >= 4000 && code < 4100)) {
+    return { reason: word, error: new StreamError(word, reason || word) };
+  }
+  if (code >= 4200 && code < 4300) return { reason: reason || word, retryMs: 0 };
+  return { reason: reason || "network", ...bye };
+}
+
+export class Socket {
+  readonly #options: SocketOptions;
+  readonly #outbox: Outbox;
+  readonly #wires = new Map<string, Wire>();
+  #socket: WebSocket | undefined;
+  /** The server's word on why it ended what was asked last. */
+  #refusal: Told | undefined;
+
+  constructor(options: SocketOptions) {
+    this.#options = options;
+    this.#outbox = new Outbox(options.outbox);
+  }
+
+  /**
+   * StreamError `channel_missing`; `already_subscribed`: what is read already has it, or some of it. The server gives each
+   * event once, so of two that overlap and are at different places neither could tell which events are its own.
+   */
+  add(intake: Intake): void {
+    if (intake.channels.length === 0) throw new StreamError("channel_missing");
+    for (const channel of intake.channels) {
+      const pattern = patternOf(channel);
+      for (const [name, { matches }] of this.#wires) {
+        if (name === channel || matches.test(channel) || pattern.test(name)) {
+          throw new StreamError("already_subscribed", name);
+        }
+      }
+    }
+    for (const channel of intake.channels) {
+      const wire = { intake, matches: patternOf(channel), ref: 0, on: false };
+      this.#wires.set(channel, wire);
+      this.#subscribe(channel, wire);
+    }
+  }
+
+  delete(intake: Intake): void {
+    for (const [channel, wire] of this.#wires) {
+      if (wire.intake !== intake) continue;
+      this.#wires.delete(channel);
+      this.#unsubscribe(channel);
+    }
+  }
+
+  ask(message: Ask): Promise<Told> {
+    return this.#outbox.ask(message);
+  }
+
+  /** Sends what needs no answer, if there is a connection. */
+  send(message: Ask): void {
+    this.#socket?.send(JSON.stringify(message));
+  }
+
+  end(error: StreamError): void {
+    this.#outbox.end(error);
+    for (const { intake } of this.#wires.values()) intake.end(error);
+  }
+
+  async dial(tell: (news: StatusNews) => void, signal: AbortSignal): Promise<Ending> {
+    const { WebSocket, token, ticket } = this.#options;
+    const url = new URL(this.#options.url);
+    if (ticket) url.searchParams.set("ticket", await ticket());
+    if (signal.aborted) return { reason: "closed" };
+    const socket = new WebSocket(url, "leat.v1");
+    let bye: Ending | undefined;
+    let renewal: ReturnType<typeof setTimeout> | undefined;
+    const show = async (type: string) => {
+      try {
+        socket.send(JSON.stringify({ type, token: await token?.() }));
+      } catch {
+        socket.close();
+      }
+    };
+    let silence: Silence | undefined;
+    const take = (told: Told, cut: () => void) => {
+      silence?.heard();
+      if (told.type === "bye") bye = { reason: String(told.reason), retryMs: told.retry_ms };
+      if (told.type === "welcome") {
+        if (typeof told.heartbeat_ms === "number") silence ??= new Silence(told.heartbeat_ms * 2.5, cut);
+        // It is said again when a token was renewed.
+        if (!this.#socket) {
+          this.#welcomed(socket);
+          tell({ status: "live" });
+        }
+      }
+      const expiresMs = told.expires_in_ms;
+      if (token && typeof expiresMs === "number") {
+        clearTimeout(renewal);
+        renewal = setTimeout(() => void show("refresh"), Math.min(expiresMs * 0.75, 2 ** 31 - 1));
+      }
+      this.#take(told);
+    };
+    return new Promise((resolve) => {
+      let ended = false;
+      const end = (ending: Ending) => {
+        if (ended) return;
+        ended = true;
+        clearTimeout(renewal);
+        silence?.end();
+        signal.removeEventListener("abort", onAbort);
+        socket.close();
+        this.#lost();
+        resolve(ending);
+      };
+      const onAbort = () => end({ reason: "closed" });
+      // Not by waiting for the answer to a close: nobody may be there to give one.
+      const cut = () => end({ reason: "silent" });
+      signal.addEventListener("abort", onAbort);
+      socket.onopen = () => void (token && show("connect"));
+      socket.onmessage = ({ data }: { readonly data: unknown }) => {
+        if (!ended) take(JSON.parse(String(data)) as Told, cut);
+      };
+      // An `error` is always followed by a `close`.
+      socket.onerror = () => {};
+      socket.onclose = ({ code, reason }) => {
+        const ending = endingOf(code, reason, bye);
+        end(ending.error && this.#refusal ? { ...ending, error: errorOf(this.#refusal) } : ending);
+      };
+    });
+  }
+
+  #welcomed(socket: WebSocket): void {
+    this.#socket = socket;
+    this.#refusal = undefined;
+    for (const [channel, wire] of this.#wires) this.#subscribe(channel, wire);
+    this.#outbox.open((text) => socket.send(text));
+  }
+
+  #lost(): void {
+    this.#socket = undefined;
+    this.#outbox.lost();
+    for (const wire of this.#wires.values()) wire.on = false;
+  }
+
+  #subscribe(channel: string, wire: Wire): void {
+    if (!this.#socket) return;
+    wire.ref = this.#outbox.nextRef();
+    this.send({ type: "subscribe", channel, since: wire.intake.place(channel).resume(), ref: wire.ref });
+  }
+
+  #unsubscribe(channel: string): void {
+    this.send({ type: "unsubscribe", channel });
+  }
+
+  #take(told: Told): void {
+    const { type, channel = "", seq } = told;
+    const wire = this.#wires.get(channel);
+    if (type === "event") this.#event(told);
+    else if (type === "position") {
+      for (const [name, { on, intake }] of this.#wires) if (on) intake.settle(name, seq as number);
+    } else if (type === "subscribed") {
+      if (wire?.ref === told.ref) this.#subscribed(channel, wire as Wire, seq as number);
+    } else if (type === "gap") wire?.intake.gap(channel, told as unknown as Gap);
+    else if (type === "dropped") {
+      wire?.intake.tell(() => wire.intake.emit("dropped", told as unknown as Dropped));
+    } else if (type === "join" || type === "leave") {
+      for (const { matches, intake } of this.#wires.values()) {
+        if (matches.test(channel)) intake.emit(type, told as unknown as Presence);
+      }
+    } else if (this.#outbox.answer(told)) return;
+    else if (type === "error" || (type === "unsubscribed" && told.code)) this.#refused(told, wire);
+  }
+
+  #subscribed(channel: string, wire: Wire, seq: number): void {
+    const place = wire.intake.place(channel);
+    // Elsewhere than asked: at its beginning, after a gap, or in a journal that was put back from a backup.
+    if (seq !== place.resume()) place.reset(seq);
+    wire.on = true;
+    wire.intake.stand({ status: "live" });
+  }
+
+  #event(told: Told): void {
+    const { data_base64: base64, event: type, more, ...rest } = told;
+    const { channel = "", seq } = rest;
+    const news = { ...rest, type, base64 } as unknown as StreamEvent;
+    for (const [name, wire] of this.#wires) {
+      if (!wire.on || !wire.matches.test(channel)) continue;
+      wire.intake.receive(name, seq ?? null, news, more !== true);
+      if (wire.intake.inbox.full) void this.#hold(wire.intake);
+    }
+  }
+
+  /** Leaves the channels of a subscription until its program has made room, and goes on from there. */
+  async #hold(intake: Intake): Promise<void> {
+    const held = [...this.#wires].filter(([, wire]) => wire.intake === intake && wire.on);
+    for (const [channel, wire] of held) {
+      wire.on = false;
+      wire.ref = 0;
+      this.#unsubscribe(channel);
+    }
+    await intake.inbox.room();
+    for (const [channel, wire] of held) {
+      if (this.#wires.get(channel) === wire && wire.ref === 0) this.#subscribe(channel, wire);
+    }
+  }
+
+  /** An error that answers no question: of a subscription, or of the connection. */
+  #refused(told: Told, wire: Wire | undefined): void {
+    if (!wire) {
+      this.#refusal = told;
+      return;
+    }
+    if (told.type === "error" && told.ref !== wire.ref) return;
+    const channel = told.channel as string;
+    if (told.retry_ms !== undefined) {
+      const { ref } = wire;
+      setTimeout(() => wire.ref === ref && this.#subscribe(channel, wire), told.retry_ms);
+      return;
+    }
+    this.delete(wire.intake);
+    wire.intake.end(errorOf(told));
+  }
+}
+
+/** `*` stays within a segment, `**` crosses, `\` makes the next character literal. */
+export function patternOf(channel: string): RegExp {
+  const source = channel.replace(/\\(.)|\*+|\W/gs, (part, literal = part) => {
+    if (part[0] === "*") return part === "*" ? "[^./]*" : ".*";
+    return `\\u${literal.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  });
+  return new RegExp(`^${source}$`, "s");
+}
