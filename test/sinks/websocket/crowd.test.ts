@@ -1,13 +1,10 @@
 /** What goes round the journal: ephemeral messages, and who is on a channel. */
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { SignJWT } from "jose";
 import { getJson } from "../../daemon/running.ts";
 import { waitFor } from "../../wait-for.ts";
 import { type Client, type Live, startLive } from "./kit.ts";
-
-const SECRET = "a secret of at least thirty-two bytes";
-const TOKENS = `{ type: jwt, secret: "${SECRET}", algorithms: [HS256], audience: app }`;
+import { TOKENS, tokenOf } from "./tokens.ts";
 
 function startRooms(t: TestContext, auth = "{ type: none }"): Promise<Live> {
   return startLive(t, {
@@ -15,11 +12,6 @@ function startRooms(t: TestContext, auth = "{ type: none }"): Promise<Live> {
     fields: 'publish: ["room.*", "cursor.*"], presence_grace: 1s',
     channels: '["room.*", { name: "cursor.*", ephemeral: true }, { name: "lobby.*", presence: true }]',
   });
-}
-
-function tokenOf(user: string): Promise<string> {
-  const claims = new SignJWT().setSubject(user).setAudience("app").setExpirationTime("1h");
-  return claims.setProtectedHeader({ alg: "HS256" }).sign(Buffer.from(SECRET));
 }
 
 test("an ephemeral message goes to the others who are there, at once, and is kept nowhere", async (t) => {
