@@ -36,6 +36,8 @@ const DEBIAN: readonly { readonly name: string; readonly there: boolean; readonl
   { name: "perl", there: present("perl") },
   { name: "python3-venv", there: succeeds("python3", ["-c", "import ensurepip, venv"]) },
   { name: "openssl", there: program("openssl") !== null },
+  { name: "curl", there: program("curl") !== null },
+  { name: "nginx", there: program("nginx") !== null },
   { name: "mosquitto", there: program("mosquitto") !== null },
   { name: "mosquitto-clients", there: program("mosquitto_pub") !== null },
   { name: "rabbitmq-server", there: program("rabbitmq-server") !== null },

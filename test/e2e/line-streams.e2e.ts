@@ -191,7 +191,7 @@ test("curl streams what a program prints", async (t) => {
   const { code, out } = await pipe(
     required("curl"),
     [
-      ...["-sS", "-N", "-X", "POST", "-T", "-", "-H", "Expect:", "-H", `authorization: Bearer ${TOKEN}`],
+      ...["-sS", "-X", "POST", "-T", "-", "-H", `authorization: Bearer ${TOKEN}`],
       ...["-H", "leat-request-id: curl-1", `${daemon.url}/logs`],
     ],
     oneAfterTheOther(reader),
@@ -200,6 +200,36 @@ test("curl streams what a program prints", async (t) => {
   assert.equal((JSON.parse(out) as { last: number }).last, 2);
   await waitFor("the end", () => endsOf(reader).length === 1);
   assert.deepEqual(linesOf(reader), ["compiling", "done"]);
+});
+
+test("fetch streams a model's tokens, as the docs show it", async (t) => {
+  const daemon = await running(t);
+  const reader = follow(t, daemon, "chat-1");
+  await waitFor("the reader", () => reader.connections === 1);
+  const tokens = new TransformStream<string, string>();
+  const answer = fetch(`${daemon.url}/logs`, {
+    method: "POST",
+    duplex: "half",
+    headers: {
+      authorization: `Bearer ${TOKEN}`,
+      "content-type": "application/x-ndjson",
+      "leat-request-id": "chat-1",
+    },
+    body: tokens.readable.pipeThrough(new TextEncoderStream()),
+  });
+  const writer = tokens.writable.getWriter();
+  for (const [n, token] of ["Hel", "lo ", "wörld", "\n"].entries()) {
+    await writer.write(`${JSON.stringify({ token })}\n`);
+    await waitFor("the token to be seen", () => linesOf(reader).length === n + 1);
+  }
+  await writer.close();
+  assert.equal(((await (await answer).json()) as { last: number }).last, 4);
+  assert.equal(
+    linesOf(reader)
+      .map((line) => (JSON.parse(line) as { token: string }).token)
+      .join(""),
+    "Hello wörld\n",
+  );
 });
 
 test("leat send lines streams its standard input, and says how far it has come", async (t) => {
