@@ -340,6 +340,10 @@ export interface StreamHost extends SinkHost {
    * since whoever reaches the listener may read.
    */
   readonly hosts: readonly string[] | null;
+  /** What the stream wrote down for itself, perhaps in an earlier process; null: nothing. Absent: nothing can be. */
+  readonly noted?: () => string | null;
+  /** Writes that down anew, short; on disk when it resolves. Rejects with LeatError `unavailable` or `storage`. */
+  readonly note?: (text: string) => Promise<void>;
   /** Of a stream that gives back (`StreamSinkType.givesBack`), the source of its name: for what its readers publish. */
   readonly source?: SourceHost;
 }
@@ -417,6 +421,22 @@ export interface KeepsPublished {
 
 export function keepsPublished<S extends StreamSink>(sink: S): sink is S & KeepsPublished {
   return "forgetPublished" in sink && typeof sink.forgetPublished === "function";
+}
+
+/** A stream from whose users a person may take what their credentials grant, before those end. */
+export interface CanRevoke {
+  /**
+   * Takes a channel, or (null) all that it has, from a user: at once from those of it that are connected, and for `forMs` from
+   * credentials that were issued before now. Resolves once it is written down, with the number of connections it was taken
+   * from. Rejects with LeatError `refused` (too many), or as `StreamHost.note` does.
+   */
+  revoke(user: string, channel: string | null, forMs: number): Promise<number>;
+  /** Ends a revocation; false: there was none. */
+  restore(user: string, channel: string | null): Promise<boolean>;
+}
+
+export function canRevoke<S extends object>(sink: S): sink is S & CanRevoke {
+  return "revoke" in sink && typeof sink.revoke === "function";
 }
 
 export interface StreamSinkType<C = unknown> {

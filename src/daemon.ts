@@ -9,6 +9,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { adminEndpoints } from "./admin/endpoints.ts";
+import { type CanRevoke, canRevoke } from "./component.ts";
 import { formatProblem, type LoadResult } from "./config/load.ts";
 import { type Assembly, assemble, type Difference, difference, endpointsOf } from "./daemon/assembly.ts";
 import {
@@ -293,6 +294,25 @@ export class Daemon implements DaemonFace {
 
   resume(sink: string): void {
     if (!this.#parts.delivery.resume(sink)) throw unknownSink(sink);
+  }
+
+  revoke(sink: string, user: string, channel: string | null, forMs: number): Promise<number> {
+    return this.#ofStream(sink, (stream) => stream.revoke(user, channel, forMs));
+  }
+
+  restore(sink: string, user: string, channel: string | null): Promise<boolean> {
+    return this.#ofStream(sink, (stream) => stream.restore(user, channel));
+  }
+
+  /** Not beside a reload: the stream that it makes anew would know nothing of it. */
+  #ofStream<T>(name: string, order: (stream: CanRevoke) => Promise<T>): Promise<T> {
+    const done = this.#lastReload.then(() => {
+      const stream = this.#assembly?.sinks.get(name)?.component;
+      if (stream !== undefined && canRevoke(stream)) return order(stream);
+      throw new LeatError("refused", "unknown_stream", `There is no stream ${name} whose readers are users.`);
+    });
+    this.#lastReload = done.catch(() => {});
+    return done;
   }
 }
 

@@ -16,7 +16,7 @@ import {
   listSubscriptions,
   showEvent,
 } from "./looking.ts";
-import { confirmClock, pauseSink, purge, reload, replay, resumeSink } from "./orders.ts";
+import { confirmClock, pauseSink, purge, reload, replay, restore, resumeSink, revoke } from "./orders.ts";
 
 interface Operation {
   readonly method: "GET" | "POST";
@@ -38,6 +38,8 @@ const OPERATIONS: readonly Operation[] = [
   { method: "POST", pattern: /^\/confirm-clock$/, run: confirmClock },
   { method: "POST", pattern: /^\/sinks\/([^/]+)\/pause$/, run: pauseSink },
   { method: "POST", pattern: /^\/sinks\/([^/]+)\/resume$/, run: resumeSink },
+  { method: "POST", pattern: /^\/sinks\/([^/]+)\/revoke$/, run: revoke },
+  { method: "POST", pattern: /^\/sinks\/([^/]+)\/restore$/, run: restore },
 ];
 
 /** Answers one request below `/api`; `rest` is the path after it. Who may ask was decided before (`access.ts`). */

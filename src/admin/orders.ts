@@ -1,4 +1,6 @@
 /** What the admin API changes: every POST. */
+
+import { parseDuration } from "../config/fields.ts";
 import type { DaemonFace } from "../daemon/face.ts";
 import { LeatError } from "../errors.ts";
 import type { Seq } from "../event.ts";
@@ -112,6 +114,35 @@ export function pauseSink({ daemon, path: [name = ""], body }: Call): Answer {
 export function resumeSink({ daemon, path: [name = ""] }: Call): Answer {
   daemon.resume(name);
   return { value: { sink: name, paused: false } };
+}
+
+/** `{ user, channel?, for? }`: takes a channel of a stream, or all of it, from a user; `for` is a duration. */
+export async function revoke({ daemon, path: [sink = ""], body }: Call): Promise<Answer> {
+  const user = textIn(body, "user");
+  const channel = channelIn(body);
+  const forMs = parseDuration(body.for === undefined ? USUAL_REVOCATION : String(body.for));
+  if (forMs === null || forMs > MOST_REVOCATION_MS) {
+    throw new LeatError("refused", "bad_request", "`for` must be a duration of at most 366d, such as 24h.");
+  }
+  const connections = await daemon.revoke(sink, user, channel, forMs);
+  daemon.log.info({ sink, channel, connections }, "a user's access is revoked");
+  return { value: { sink, user, channel, connections, until: rfc3339(daemon.clock.wall() + forMs) } };
+}
+
+/** `{ user, channel? }`: ends what was revoked so. */
+export async function restore({ daemon, path: [sink = ""], body }: Call): Promise<Answer> {
+  const user = textIn(body, "user");
+  const channel = channelIn(body);
+  const restored = await daemon.restore(sink, user, channel);
+  return { value: { sink, user, channel, restored } };
+}
+
+/** Longer than tokens for browsers usually live. */
+const USUAL_REVOCATION = "24h";
+const MOST_REVOCATION_MS = 366 * 24 * 3_600_000;
+
+function channelIn(body: Call["body"]): string | null {
+  return body.channel === undefined || body.channel === null ? null : textIn(body, "channel");
 }
 
 function unknownSubscription(name: string): LeatError {

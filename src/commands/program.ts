@@ -11,7 +11,7 @@ import { replayCommand } from "./replay.ts";
 import { runCommand } from "./run.ts";
 import { schemaCommand } from "./schema.ts";
 import { sendCommand } from "./send.ts";
-import { pauseCommand, resumeCommand } from "./sinks.ts";
+import { pauseCommand, restoreCommand, resumeCommand, revokeCommand } from "./sinks.ts";
 import { validateCommand } from "./validate.ts";
 
 const COMMANDS: readonly ((program: Command) => void)[] = [
@@ -26,6 +26,8 @@ const COMMANDS: readonly ((program: Command) => void)[] = [
   reloadCommand,
   pauseCommand,
   resumeCommand,
+  revokeCommand,
+  restoreCommand,
   confirmClockCommand,
 ];
 

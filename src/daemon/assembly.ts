@@ -143,9 +143,9 @@ function isPushed(type: SinkType): type is PushedSinkType {
 
 /** A stream's host: its part of the index, and the journal's end. */
 export function streamHost(
-  host: Omit<StreamHost, "index" | "committed">,
+  host: Omit<StreamHost, "index" | "committed" | "noted" | "note">,
   former: string | undefined,
-  { streams, log, ledger }: Journal,
+  { streams, log, ledger, notes }: Journal,
 ): StreamHost {
   const { name } = host;
   // Until the stream's worker has taken over the index of its former name.
@@ -153,6 +153,8 @@ export function streamHost(
   return {
     ...host,
     committed: () => log.bounds().newest,
+    noted: () => notes.get(`stream ${name}`) ?? (former === undefined ? null : notes.get(`stream ${former}`)),
+    note: (text) => notes.set(`stream ${name}`, text),
     index: {
       read: (after, wants, limit) => streams.read(indexed(), after, wants, limit),
       bounds: async () => {

@@ -91,6 +91,11 @@ export interface DaemonFace {
   pause(sink: string, reason: string): void;
   /** Ends a pause, a hold and an open breaker, so that deliveries are tried at once. LeatError `unknown_sink`. */
   resume(sink: string): void;
+  /**
+   * As `CanRevoke` has them, of the stream `sink`. LeatError `unknown_stream`, or as there.
+   */
+  revoke(sink: string, user: string, channel: string | null, forMs: number): Promise<number>;
+  restore(sink: string, user: string, channel: string | null): Promise<boolean>;
   /** Reads the files anew and takes over what they say; whatever is wrong in them changes nothing. Never rejects. */
   reload(): Promise<ReloadResult>;
 }

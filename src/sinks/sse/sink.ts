@@ -4,6 +4,7 @@
  */
 import type { z } from "zod";
 import type {
+  CanRevoke,
   Drains,
   HearsOfLapses,
   HttpEndpoint,
@@ -66,7 +67,7 @@ export const sseSink: StreamSinkType<SseConfig> = {
   create: (config, host) => new SseSink(config, host),
 };
 
-class SseSink implements StreamSink, KeepsPublished, HearsOfLapses, Drains, HasStreamMetrics {
+class SseSink implements StreamSink, KeepsPublished, HearsOfLapses, Drains, CanRevoke, HasStreamMetrics {
   readonly #access: Access;
   readonly #endpoint: SseEndpoint;
 
@@ -121,6 +122,14 @@ class SseSink implements StreamSink, KeepsPublished, HearsOfLapses, Drains, HasS
   async stop(): Promise<void> {
     await this.#endpoint.stop();
     await this.#access.stop();
+  }
+
+  revoke(user: string, channel: string | null, forMs: number): Promise<number> {
+    return this.#access.revoke(user, channel, forMs);
+  }
+
+  restore(user: string, channel: string | null): Promise<boolean> {
+    return this.#access.restore(user, channel);
   }
 
   metrics(): StreamMetrics {

@@ -5,6 +5,7 @@
  */
 import { z } from "zod";
 import type {
+  CanRevoke,
   Drains,
   HearsOfLapses,
   HttpEndpoint,
@@ -98,7 +99,9 @@ export const websocketSink: StreamSinkType<WebSocketConfig> = {
   create: (config, host) => new WebSocketSink(config, host),
 };
 
-class WebSocketSink implements StreamSink, KeepsPublished, HearsOfLapses, Drains, HasStreamMetrics {
+class WebSocketSink
+  implements StreamSink, KeepsPublished, HearsOfLapses, Drains, CanRevoke, HasStreamMetrics
+{
   readonly #access: Access;
   readonly #endpoint: WebSocketEndpoint;
 
@@ -162,6 +165,14 @@ class WebSocketSink implements StreamSink, KeepsPublished, HearsOfLapses, Drains
   async stop(): Promise<void> {
     await this.#endpoint.stop();
     await this.#access.stop();
+  }
+
+  revoke(user: string, channel: string | null, forMs: number): Promise<number> {
+    return this.#access.revoke(user, channel, forMs);
+  }
+
+  restore(user: string, channel: string | null): Promise<boolean> {
+    return this.#access.restore(user, channel);
   }
 
   metrics(): StreamMetrics {

@@ -112,7 +112,7 @@ export class Judge {
   }
 
   #read(answer: OutsideAnswer, identity: Identity | null, shown: boolean): Judged {
-    if (!answer.ok) return this.#failed(answer.error);
+    if (!answer.ok) return this.#failed(answer.fault);
     const { status, body } = answer;
     if (status === 401) return this.#said(no(unknown(shown)));
     if (status === 403) return this.#said(no(final(403, "forbidden", "This reader may not.", "judge")));

@@ -163,7 +163,7 @@ export class RemoteKeys implements KeySource {
       ? answer.status === 200
         ? "malformed"
         : `status ${answer.status}`
-      : answer.error;
+      : answer.fault;
     const has = this.#find !== null;
     log.warn({ error, lastGood: has }, "the key set can't be fetched; what was there last is used");
   }

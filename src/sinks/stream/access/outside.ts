@@ -29,7 +29,7 @@ export type OutsideAnswer =
       readonly body: string;
     }
   /** A word as an attempt's `error` has it: `timeout`, `connection_refused`, `too_large`, … */
-  | { readonly ok: false; readonly error: string };
+  | { readonly ok: false; readonly fault: string };
 
 export class Outside {
   readonly #options: OutsideOptions;
@@ -52,7 +52,7 @@ export class Outside {
 
   /** Never rejects. */
   async ask(method: "GET" | "POST", headers: Record<string, string>, body?: string): Promise<OutsideAnswer> {
-    if (this.#underWay >= MOST_WAITING) return { ok: false, error: "crowded" };
+    if (this.#underWay >= MOST_WAITING) return { ok: false, fault: "crowded" };
     this.#underWay++;
     const { timeoutMs } = this.#options;
     const signal = AbortSignal.any([AbortSignal.timeout(timeoutMs), this.#stopping.signal]);
@@ -62,10 +62,10 @@ export class Outside {
         body === undefined ? { method, path, headers, signal } : { method, path, headers, signal, body };
       const answer = await this.#pool.request(sent);
       const text = await readWithin(answer.body, this.#options.maxBytes);
-      if (text === null) return { ok: false, error: "too_large" };
+      if (text === null) return { ok: false, fault: "too_large" };
       return { ok: true, status: answer.statusCode, headers: answer.headers, body: text };
     } catch (error) {
-      return { ok: false, error: signal.aborted ? "timeout" : failureWord(error) };
+      return { ok: false, fault: signal.aborted ? "timeout" : failureWord(error) };
     } finally {
       this.#underWay--;
     }

@@ -22,7 +22,7 @@ export interface Revocation {
 }
 
 /** A list that is longer is no way to say who may read. */
-const MOST = 10_000;
+const MOST = 2000;
 
 /** What is revoked from one user, of a credential issued at some time. */
 export interface Revoked {
