@@ -6,6 +6,7 @@ import { growth } from "./growth.ts";
 import { ingest, ingestSlowDisk } from "./ingest.ts";
 import { kafkaToWebhook } from "./kafka-webhook.ts";
 import { latency } from "./latency.ts";
+import { pushConnections, pushResume, pushSaturated, pushSse, pushWebsocket } from "./push.ts";
 import type { Row } from "./row.ts";
 import { webhookToKafka } from "./webhook-kafka.ts";
 
@@ -35,6 +36,11 @@ export const MEASUREMENTS = {
   "ingest-rabbitmq": ingestRabbitmq,
   "kafka-webhook": kafkaToWebhook,
   "webhook-kafka": webhookToKafka,
+  "push-sse": pushSse,
+  "push-websocket": pushWebsocket,
+  "push-saturated": pushSaturated,
+  "push-connections": pushConnections,
+  "push-resume": pushResume,
 } satisfies Record<string, (options: Options) => Promise<Row[]>>;
 
 export type MeasurementName = keyof typeof MEASUREMENTS;

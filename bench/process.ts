@@ -9,6 +9,7 @@ const TICKS_PER_SECOND = 100;
 
 export interface Server {
   readonly url: string;
+  readonly pid: number;
   /** Seconds of processor time so far, all threads, user and system. */
   cpuSeconds(): number;
   stop(): Promise<void>;
@@ -41,6 +42,7 @@ export async function startServer({ args, url, cwd, env, readyMs }: ServerStart)
   }
   return {
     url,
+    pid: child.pid as number,
     cpuSeconds() {
       const stat = readFileSync(`/proc/${child.pid}/stat`, "utf8");
       const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
