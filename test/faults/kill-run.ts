@@ -15,14 +15,16 @@ const ONLY = new RegExp(process.env.LEAT_MOMENT ?? "");
 const MOMENT_MS = 60_000;
 /** So long an event is, and with so many there is more than the journal keeps: retention has been met, and comes again. */
 const EVENT_BYTES = 2_500;
-const FULL_EVENTS = 3_500;
+const FULL_EVENTS = 10_500;
+/** A fifth of it is how far the stream may be behind on a busy machine before its events expire. */
+const RETENTION = "retention: { age: 7d, size: 24MiB }";
 /** NODE_DEBUG=faults shows what goes on. */
 const debug = debuglog("faults");
 
 /** Returns how long each start took until it was ready, in ms. */
 export async function killOften(t: TestContext, kills: number): Promise<readonly number[]> {
   const { seed, chance } = seeded(t);
-  const proving = await makeProving({ more: "retention: { age: 7d, size: 8MiB }" });
+  const proving = await makeProving({ more: RETENTION });
   t.after(() => proving.close());
   const below = (end: number) => chance.below(end);
   /** Drawn anew for each kill: at which of its statements or calls a moment is met. */
