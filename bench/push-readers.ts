@@ -28,7 +28,7 @@ export interface Result {
   readonly repeated: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
-  /** When the last one had all, hrtime in ms. */
+  /** When the last message came, hrtime in ms. */
   readonly doneAt: number;
 }
 
@@ -150,11 +150,9 @@ function look(reader: Reader, bytes: Buffer): void {
 function had(reader: Reader, found: number): void {
   if (found === 0) return;
   const before = reader.messages;
+  doneAt = now();
   reader.messages += found;
-  if (before < wanted && reader.messages >= wanted && --behind === 0) {
-    doneAt = now();
-    told?.();
-  }
+  if (before < wanted && reader.messages >= wanted && --behind === 0) told?.();
 }
 
 let told: (() => void) | null = null;
