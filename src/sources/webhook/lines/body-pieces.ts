@@ -81,7 +81,10 @@ export class BodyPieces<Cut extends string> {
     else this.#answer(piece);
   };
 
-  readonly #onEnd = () => this.#finish("end");
+  readonly #onEnd = () => {
+    // An unpacker is at its end where what is packed is, though something else may come behind it.
+    this.#finish(this.#request.readableEnded ? "end" : "malformed");
+  };
   readonly #onMalformed = () => this.#finish("malformed");
   readonly #onAborted = () => {
     // It is closed after its end too, and what it brought may still be unpacked. Not `complete`: what the parser has and

@@ -55,7 +55,9 @@ export class LineStreams {
     const { request, response, address } = begun;
     const named = nameStream(request.rawHeaders);
     if ("refusal" in named) return named.refusal;
-    if (this.#count >= this.#options.stream.concurrency) return tooManyStreams();
+    // Who comes again for his own stream takes no place of another's.
+    if (this.#count >= this.#options.stream.concurrency && !this.#open.has(named.name.id))
+      return tooManyStreams();
     this.#count++;
     try {
       letLast(request);
@@ -100,11 +102,12 @@ export class LineStreams {
     }
     if (this.#stopping) stream.cut("restart");
     const result = stream.run();
-    this.#open.set(id, { stream, over: result.catch(() => {}) });
+    const entry = { stream, over: result.catch(() => {}) };
+    this.#open.set(id, entry);
     try {
       return await result;
     } finally {
-      this.#open.delete(id);
+      if (this.#open.get(id) === entry) this.#open.delete(id);
     }
   }
 

@@ -65,6 +65,14 @@ test("the content type is one line's: JSON of NDJSON, and none of a form's", asy
   assert.equal(await typeOf("application/x-www-form-urlencoded"), undefined);
 });
 
+test("the status of a yes is the configured one, and headers say it where there is no body", async (t) => {
+  const { begin } = await runLines(t, { status: 204 });
+  const { status, headers } = await begin(ID).end("one\ntwo\n");
+  assert.equal(status, 204);
+  assert.equal(headers["leat-request-id"], "log");
+  assert.equal(headers["leat-last"], "2");
+});
+
 test("a body with a length, and one in two requests of one connection, are streams too", async (t) => {
   const { host, url } = await runLines(t);
   const client = await RawClient.open(url);
@@ -167,6 +175,12 @@ test("what doesn't unpack, or grows too much, fails after the lines before it", 
   const garbage = await begin({ ...packed, "leat-request-id": "g" }).end("not gzip");
   assert.equal(garbage.status, 400);
   assert.equal(garbage.json.last, 0);
+  const followed = begin({ ...packed, "leat-request-id": "f" });
+  followed.write(gzipSync("one\n"));
+  await waitFor("the line", () => host.ids.includes("f-1"));
+  const { json } = await followed.end("and then something else");
+  assert.equal(codeOf(json), "malformed_encoding");
+  assert.equal(json.last, 1);
   const bomb = gzipSync(Buffer.alloc(20 * 1024 * 1024, `${"x".repeat(20_000)}\n`));
   const exploded = await begin({ ...packed, "leat-request-id": "b" }).end(bomb);
   assert.equal(exploded.status, 413);

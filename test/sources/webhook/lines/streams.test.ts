@@ -262,13 +262,15 @@ test("stop tells producers how far they have come, and to come again", async (t)
 
 test("there are only so many streams at a time", async (t) => {
   const { host, begin } = await runLines(t, { stream: { type: "lines", concurrency: 2 } });
-  const open = [begin(), begin()];
+  const open = [begin(ID), begin()];
   for (const one of open) one.write("x\n");
   await waitFor("both", () => host.lines.length === 2);
   const third = await begin().end("y\n");
   assert.equal(third.status, 503);
   assert.equal(third.headers["retry-after"], "1");
-  for (const one of open) assert.equal((await one.end()).status, 200);
+  assert.equal((await begin(ID).end("x\n")).status, 200, "it takes the first one's place");
+  assert.equal((await open[0]?.answer)?.status, 409);
+  assert.equal((await open[1]?.end())?.status, 200);
   assert.equal((await begin().end("y\n")).status, 200);
 });
 
