@@ -2,7 +2,16 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  globSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -19,6 +28,22 @@ test("hadolint finds nothing in the Dockerfile", () => {
   );
   assert.equal(stdout + stderr, "");
   assert.equal(status, 0);
+});
+
+test("what the Dockerfile copies is enough to build", (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "leat-image-"));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const [first = ""] = readFileSync(join(ROOT, "deploy/docker/Dockerfile"), "utf8").split("# ---- the image");
+  for (const [, words = ""] of first.matchAll(/^COPY (.*)$/gm)) {
+    const sources = words.split(" ");
+    const to = sources.pop() as string;
+    for (const source of sources)
+      cpSync(join(ROOT, source), join(folder, to === "./" ? source : to), { recursive: true });
+  }
+  symlinkSync(join(ROOT, "node_modules"), join(folder, "node_modules"));
+  const built = spawnSync(process.execPath, ["scripts/build.ts"], { cwd: folder, encoding: "utf8" });
+  assert.equal(built.status, 0, built.stdout + built.stderr);
+  assert.ok(existsSync(join(folder, "dist/main.js")));
 });
 
 test("every manifest is of its kind's schema, unknown fields included", () => {
