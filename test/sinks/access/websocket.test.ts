@@ -1,0 +1,88 @@
+/** What a WebSocket has of access beside tokens: tickets, a judge that is asked about channels, revocation. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { postJson } from "../../daemon/running.ts";
+import { waitFor } from "../../wait-for.ts";
+import { startLive } from "../websocket/kit.ts";
+import { TOKENS, tokenOf } from "../websocket/tokens.ts";
+import { bearing, Endpoint } from "./kit.ts";
+
+test("a ticket opens one WebSocket, without a connect message, and no second one", async (t) => {
+  const live = await startLive(t, { auth: TOKENS });
+  const response = await fetch(`${live.running.url}/ws/ticket`, {
+    method: "POST",
+    headers: bearing(await tokenOf("ann")),
+  });
+  const { ticket } = (await response.json()) as { ticket: string };
+  const client = await live.client({}, `?ticket=${ticket}`);
+  assert.equal((await client.hears("welcome")).user, "ann");
+  const again = await live.client({}, `?ticket=${ticket}`);
+  assert.equal(await again.closed(), 4003);
+  assert.equal(again.of("welcome").length, 0);
+  assert.ok(!JSON.stringify(live.running.logged).includes(ticket));
+});
+
+test("a revoked channel is cut alone, and a revoked user is closed with 4003", async (t) => {
+  const live = await startLive(t, { auth: TOKENS, fields: 'publish: ["room.*"]' });
+  const client = await live.client({ headers: bearing(await tokenOf("ann")) });
+  for (const channel of ["room.1", "room.2"]) client.say({ type: "subscribe", channel, ref: channel });
+  await client.hears("subscribed", 2);
+  const orders = `${live.running.admin}/api/sinks/live`;
+  assert.equal((await postJson(`${orders}/revoke`, { user: "ann", channel: "room.1" })).status, 200);
+  assert.equal((await client.hears("unsubscribed")).channel, "room.1");
+  await live.post("room.1", 1);
+  await live.post("room.2", 2);
+  await waitFor("what is left", () => client.numbers.includes(2));
+  assert.deepEqual(client.numbers, [2]);
+  client.say({ type: "publish", channel: "room.1", data: 1, ref: "p" });
+  client.say({ type: "subscribe", channel: "room.1", ref: "s" });
+  await client.hears("error", 2);
+  assert.deepEqual(
+    client.of("error").map(({ ref }) => ref),
+    ["p", "s"],
+  );
+  assert.equal((await postJson(`${orders}/revoke`, { user: "ann" })).status, 200);
+  assert.equal(await client.closed(), 4003);
+  const back = await live.client({ headers: bearing(await tokenOf("ann")) });
+  assert.equal(await back.closed(), 4003);
+});
+
+test("a judge that wants to be asked about each channel says which may be joined and published to", async (t) => {
+  const judge = await Endpoint.start(({ question, headers }) => {
+    if (headers.authorization === undefined) return { status: 401 };
+    if (question.action === "connect") return { body: { user: "ann" } };
+    const [channel] = question.channels as string[];
+    return { status: channel === "room.1" || question.action === "subscribe" ? 200 : 403 };
+  });
+  t.after(() => judge.close());
+  const auth = `{ type: http, url: "${judge.url}", asks: [subscribe, publish] }`;
+  const live = await startLive(t, { auth, fields: 'publish: ["room.*"]' });
+  const client = await live.client();
+  client.say({ type: "connect", token: "anything" });
+  assert.equal((await client.hears("welcome")).user, "ann");
+  client.say({ type: "subscribe", channel: "room.2", ref: 1 });
+  await client.hears("subscribed");
+  client.say({ type: "publish", channel: "room.2", data: 1, ref: 2 });
+  assert.equal((await client.hears("error")).ref, 2);
+  client.say({ type: "publish", channel: "room.1", data: 1, ref: 3 });
+  assert.equal((await client.hears("ack")).ref, 3);
+  assert.deepEqual(
+    judge.asked.map(({ question }) => [question.action, question.channels, question.user]),
+    [
+      ["connect", [], null],
+      ["connect", [], null],
+      ["subscribe", ["room.2"], "ann"],
+      ["publish", ["room.2"], "ann"],
+      ["publish", ["room.1"], "ann"],
+    ],
+  );
+});
+
+test("a judge that doesn't answer has clients come back later", async (t) => {
+  const judge = await Endpoint.start(() => ({ status: 500 }));
+  t.after(() => judge.close());
+  const live = await startLive(t, { auth: `{ type: http, url: "${judge.url}" }` });
+  const client = await live.client({ headers: bearing("x") });
+  assert.equal(await client.closed(), 1013);
+  assert.ok(Number(client.of("bye")[0]?.retry_ms) > 0);
+});
