@@ -8,6 +8,7 @@ import { Counter, type Gauge } from "prom-client";
 import type { DaemonFace } from "../daemon/face.ts";
 import type { Counts, JournalMetrics } from "../journal/journal.ts";
 import type { MetricMakers } from "./metric-makers.ts";
+import { createStreamCounters } from "./stream-counters.ts";
 
 export interface Scrape {
   /** Sets every value; returns what prom-client has no form for (the commits' histogram) as text. */
@@ -74,6 +75,7 @@ export function createScrape({ counter, gauge }: MetricMakers): Scrape {
   };
   const sinkConnected = gauge("sink_connected", "1 while a sink has its broker.", "sink");
   const readers = gauge("readers", "Connected readers of a stream.", "sink");
+  const streams = createStreamCounters((name, help) => counter(name, help, "sink"));
   const paused = gauge("sink_paused", "1 while a sink waits for a person to resume it.", "sink");
   const breaker = gauge("breaker_open", "1 while a sink's breaker is open.", "sink");
   const ready = gauge("ready", "1 while /readyz says 200.");
@@ -140,8 +142,9 @@ export function createScrape({ counter, gauge }: MetricMakers): Scrape {
   }
 
   function readSinks(daemon: DaemonFace): void {
-    for (const metric of [sinkConnected, readers, paused, breaker]) metric.reset();
-    for (const { name, kind, state, standing, readers: connected } of daemon.sinks()) {
+    for (const metric of [sinkConnected, readers, streams, paused, breaker]) metric.reset();
+    for (const { name, kind, state, standing, readers: connected, tally } of daemon.sinks()) {
+      if (tally !== null) streams.set(name, tally);
       if (standing !== null) sinkConnected.set({ sink: name }, standing.state === "connected" ? 1 : 0);
       if (connected !== null) readers.set({ sink: name }, connected);
       if (kind === "stream") continue;

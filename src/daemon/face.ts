@@ -5,6 +5,7 @@
 import type { Journal, SinkState } from "../journal/journal.ts";
 import type { Settings } from "../plan.ts";
 import type { Clock, Logger } from "../ports.ts";
+import type { StreamMetrics } from "../sinks/stream/metrics.ts";
 
 export type Phase = "starting" | "running" | "draining" | "stopped";
 
@@ -31,7 +32,11 @@ export interface SinkStatus {
   readonly probing: boolean;
   /** Connected clients of a stream; null where there can be none. */
   readonly readers: number | null;
+  /** What a stream has counted since it was made; null for another sink. */
+  readonly tally: StreamTally | null;
 }
+
+export type StreamTally = Omit<StreamMetrics, "readers">;
 
 /** How a source or sink stands with its broker. */
 export interface StandingStatus {

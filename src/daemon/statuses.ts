@@ -22,14 +22,18 @@ export function sinkStatuses(
   delivery: Pick<Delivery, "status">,
 ): SinkStatus[] {
   const gates = new Map(delivery.status().map((gate) => [gate.sink, gate]));
-  return [...(assembly?.sinks.values() ?? [])].map((sink) => ({
-    name: sink.plan.name,
-    type: sink.plan.type,
-    kind: sink.kind,
-    state: ledger.sinkState(sink.plan.name),
-    standing: sink.kind === "pushed" ? sink.standing.status() : null,
-    inFlight: sink.kind === "pushed" ? (gates.get(sink.plan.name)?.inFlight ?? 0) : null,
-    probing: gates.get(sink.plan.name)?.breaker === "probing",
-    readers: hasStreamMetrics(sink.component) ? sink.component.metrics().readers : null,
-  }));
+  return [...(assembly?.sinks.values() ?? [])].map((sink) => {
+    const stream = hasStreamMetrics(sink.component) ? sink.component.metrics() : null;
+    return {
+      name: sink.plan.name,
+      type: sink.plan.type,
+      kind: sink.kind,
+      state: ledger.sinkState(sink.plan.name),
+      standing: sink.kind === "pushed" ? sink.standing.status() : null,
+      inFlight: sink.kind === "pushed" ? (gates.get(sink.plan.name)?.inFlight ?? 0) : null,
+      probing: gates.get(sink.plan.name)?.breaker === "probing",
+      readers: stream?.readers ?? null,
+      tally: stream,
+    };
+  });
 }

@@ -69,6 +69,9 @@ test("what expired before a stream could take it is a gap to those who are there
   await waitFor("the last", () => numbers(present).has(1002), 20_000);
   assertNoneMissedInSilence(present, sent);
   assert.equal(present.gaps.length, 1);
+  const metrics = await (await fetch(`${running.admin}/metrics`)).text();
+  assert.match(metrics, /^leat_stream_gaps_total\{sink="live"\} 1$/m);
+  assert.match(metrics, /^leat_stream_messages_total\{sink="live"\} \d+$/m);
 
   const back = follow(t, running, first);
   await waitFor("the last", () => numbers(back).has(1002));
