@@ -33,12 +33,15 @@ test("hadolint finds nothing in the Dockerfile", () => {
 test("what the Dockerfile copies is enough to build", (t) => {
   const folder = mkdtempSync(join(tmpdir(), "leat-image-"));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const letThrough = new Set(readFileSync(join(ROOT, ".dockerignore"), "utf8").split("\n"));
   const [first = ""] = readFileSync(join(ROOT, "deploy/docker/Dockerfile"), "utf8").split("# ---- the image");
   for (const [, words = ""] of first.matchAll(/^COPY (.*)$/gm)) {
     const sources = words.split(" ");
     const to = sources.pop() as string;
-    for (const source of sources)
+    for (const source of sources) {
+      assert.ok(letThrough.has(`!${source}`), `.dockerignore leaves ${source} out`);
       cpSync(join(ROOT, source), join(folder, to === "./" ? source : to), { recursive: true });
+    }
   }
   symlinkSync(join(ROOT, "node_modules"), join(folder, "node_modules"));
   const built = spawnSync(process.execPath, ["scripts/build.ts"], { cwd: folder, encoding: "utf8" });
