@@ -2,15 +2,14 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { request as httpRequest } from "node:http";
 import { Readable } from "node:stream";
 import { type TestContext, test } from "node:test";
 import { required } from "../brokers/programs.ts";
 import { waitFor } from "../wait-for.ts";
 import { type Daemon, MAIN, makeDaemon } from "./daemon.ts";
+import { endsOf, linesOf, produce, PRODUCER_TOKEN as TOKEN, type Told } from "./line-producer.ts";
 import { followStream, type StreamReader } from "./stream-reader.ts";
 
-const TOKEN = "a-producers-token";
 const YAML = `
 sources:
   logs:
@@ -37,42 +36,11 @@ function follow(t: TestContext, daemon: Daemon, job: string): StreamReader {
   return reader;
 }
 
-interface Told {
-  readonly status: number;
-  readonly json: Record<string, unknown>;
-}
-
-/** A chunked POST; `answer` is null where the connection broke before one came. */
-function produce(daemon: Daemon, id: string, more: Record<string, string> = {}) {
-  const headers = { authorization: `Bearer ${TOKEN}`, "leat-request-id": id, ...more };
-  const request = httpRequest(`${daemon.url}/logs`, { method: "POST", headers, agent: false });
-  const answer = new Promise<Told | null>((resolve) => {
-    request.on("error", () => resolve(null));
-    request.on("response", (response) => {
-      let text = "";
-      response.setEncoding("utf8").on("data", (piece: string) => (text += piece));
-      response.on("error", () => resolve(null));
-      response.on("end", () => {
-        resolve({ status: response.statusCode ?? 0, json: JSON.parse(text) as Record<string, unknown> });
-      });
-    });
-  });
-  return { request, answer };
-}
-
-/** The lines that a reader has, without what says how their stream ended. */
-const linesOf = ({ events }: StreamReader) =>
-  events.map(({ data }) => data).filter((data) => !data.startsWith('{"stream":'));
-const endsOf = ({ events }: StreamReader) =>
-  events
-    .filter(({ data }) => data.startsWith('{"stream":'))
-    .map(({ data }) => JSON.parse(data) as { last: number; reason?: string });
-
 test("a tab sees a line within milliseconds of its being written", async (t) => {
   const daemon = await running(t);
   const reader = follow(t, daemon, "tokens");
   await waitFor("the reader", () => reader.connections === 1);
-  const { request, answer } = produce(daemon, "tokens");
+  const { request, answer } = produce(`${daemon.url}/logs`, "tokens");
   const seen: number[] = [];
   for (let n = 0; n < 100; n++) {
     const begun = performance.now();
@@ -98,7 +66,7 @@ test("SIGTERM tells the producer how far it has come, and it goes on from there 
   const daemon = await running(t);
   const reader = follow(t, daemon, "build");
   await waitFor("the reader", () => reader.connections === 1);
-  const first = produce(daemon, "build");
+  const first = produce(`${daemon.url}/logs`, "build");
   first.request.write("one\ntwo\nthr");
   await waitFor("two lines", () => linesOf(reader).length === 2);
   daemon.signal("SIGTERM");
@@ -107,7 +75,7 @@ test("SIGTERM tells the producer how far it has come, and it goes on from there 
   assert.equal(told?.json.last, 2);
   assert.equal(await daemon.ended(), 0);
   await daemon.start();
-  const second = produce(daemon, "build", { "leat-line": "3" });
+  const second = produce(`${daemon.url}/logs`, "build", { "leat-line": "3" });
   second.request.end("three\nfour\n");
   assert.equal((await second.answer)?.json.last, 4);
   await waitFor("the end", () => endsOf(reader).length === 2);
@@ -135,15 +103,13 @@ test("over kill -9 in the middle of a stream nothing is lost and nothing comes t
   /** Everything from the first line on, each time, as a producer does that knows nothing of what was accepted. */
   const sendAll = async (): Promise<{ told: Told; cut: number }> => {
     for (let cut = 0; ; ) {
-      const { request, answer } = produce(daemon, "long");
-      let connected = false;
-      request.on("socket", (socket) => socket.once("connect", () => (connected = true)));
+      const { request, answer, connected } = produce(`${daemon.url}/logs`, "long");
       const source = Readable.from(hundreds());
       source.pipe(request);
       const told = await answer;
       source.destroy();
       if (told?.status === 200) return { told, cut };
-      if (connected) cut++;
+      if (connected()) cut++;
       // Nobody may be there yet: as a producer would, it tries again a little later.
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
