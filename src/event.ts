@@ -55,22 +55,31 @@ export const REPLAY_TYPE = "leat.replay";
 
 export const NO_HEADERS: PackedHeaders = new Uint8Array(0);
 
-/** Packs `[name, value]` pairs; a string value is taken as latin1, as Node's HTTP parser hands it out. */
-export function packHeaders(headers: Iterable<readonly [string, string | Uint8Array]>): PackedHeaders {
-  const list = [...headers];
+/** Packs `[name, value]` pairs; a string value is taken as latin1, as Node's HTTP parser hands it out, unless told else. */
+export function packHeaders(
+  headers: Iterable<readonly [string, string | Uint8Array]>,
+  encoding: "latin1" | "utf8" = "latin1",
+): PackedHeaders {
+  const list = Array.isArray(headers)
+    ? (headers as (readonly [string, string | Uint8Array])[])
+    : [...headers];
   let size = 0;
-  for (const [name, value] of list) size += 6 + name.length + value.length;
-  const out = Buffer.allocUnsafeSlow(size);
+  for (const [name, value] of list) {
+    size += 6 + name.length + (typeof value === "string" ? Buffer.byteLength(value, encoding) : value.length);
+  }
+  // Of the pool: memory of its own costs more than all the rest, and what is taken is copied at once.
+  const out = Buffer.allocUnsafe(size);
   let at = 0;
   for (const [name, value] of list) {
     at = out.writeUInt16BE(name.length, at);
     at += out.write(name, at, "latin1");
-    at = out.writeUInt32BE(value.length, at);
-    if (typeof value === "string") at += out.write(value, at, "latin1");
+    const valueAt = at + 4;
+    if (typeof value === "string") at = valueAt + out.write(value, valueAt, encoding);
     else {
-      out.set(value, at);
-      at += value.length;
+      out.set(value, valueAt);
+      at = valueAt + value.length;
     }
+    out.writeUInt32BE(at - valueAt, valueAt - 4);
   }
   return out;
 }

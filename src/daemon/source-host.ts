@@ -4,7 +4,6 @@
  * The way of an accepted webhook goes through here, so a source whose scheme names its events (or whose expressions are
  * plain paths) pays for no promise but the append's own.
  */
-import { v7 as uuidv7 } from "uuid";
 import type { Appended, Arrival, Intake, SourceHost } from "../component.ts";
 import { LeatError } from "../errors.ts";
 import { countHeaders } from "../event.ts";
@@ -12,6 +11,7 @@ import type { Journal } from "../journal/journal.ts";
 import type { Limits, SourcePlan } from "../plan.ts";
 import type { Clock, Logger } from "../ports.ts";
 import type { Naming } from "./naming.ts";
+import { newId } from "./new-id.ts";
 import type { Refusals } from "./refusals.ts";
 import type { StandingRecord } from "./standings.ts";
 
@@ -61,7 +61,7 @@ export function createSourceHost(options: SourceHostOptions): HostedSource {
 
   function named(arrival: Arrival, id: string | null, type: string | null, key: string | null): Names {
     return {
-      id: arrival.id ?? id ?? uuidv7(),
+      id: arrival.id ?? id ?? newId(),
       type: arrival.type ?? type ?? plan.type,
       key: arrival.key ?? key,
     };

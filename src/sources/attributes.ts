@@ -32,11 +32,12 @@ const NAME_MOST = 0xffff;
 export function packBrokerHeaders(
   headers: Iterable<readonly [name: string, value: string | Uint8Array]>,
 ): PackedHeaders {
-  const packable: [string, Uint8Array][] = [];
-  for (const [name, value] of headers) {
-    packable.push([packableName(name), typeof value === "string" ? Buffer.from(value) : value]);
+  const packable: (readonly [string, string | Uint8Array])[] = [];
+  for (const header of headers) {
+    const name = packableName(header[0]);
+    packable.push(name === header[0] ? header : [name, header[1]]);
   }
-  return packHeaders(packable);
+  return packHeaders(packable, "utf8");
 }
 
 function packableName(name: string): string {

@@ -10,8 +10,8 @@ import type { IPublishPacket, MqttClient } from "mqtt";
 import { acknowledge, type Next } from "../../brokers/mqtt/client.ts";
 import type { SourceHost } from "../../component.ts";
 import { createTaker, type Take } from "../take.ts";
+import { Unsettled } from "../unsettled.ts";
 import { arrivalOf } from "./arrival.ts";
-import { Unacked } from "./unacked.ts";
 
 /** Bodies on their way to the disk, all together; one that is larger goes alone. */
 const MOST_BYTES = 32 * 1024 * 1024;
@@ -32,7 +32,8 @@ export class Intake {
   readonly #options: IntakeOptions;
   readonly #signal: AbortSignal;
   readonly #take: Take;
-  readonly #unacked: Unacked;
+  /** By packet id: MQTT wants acknowledgements in the order of the messages (MQTT-4.6.0-2). Null where none is wanted (QoS 0). */
+  readonly #unacked = new Unsettled<number | null>((packetIds) => this.#acknowledge(packetIds));
   #client: MqttClient | null = null;
   #ended = false;
   /** Being taken; and who waits for that to become none. */
@@ -52,8 +53,6 @@ export class Intake {
       this.#stuck = true;
     };
     this.#take = createTaker(host, { oversize: options.oversize, signal, held });
-    const bounds = { messages: options.receiveMaximum, bytes: MOST_BYTES };
-    this.#unacked = new Unacked(bounds, (packetId) => this.#acknowledge(packetId));
   }
 
   /** For the library's `handleMessage`. */
@@ -69,13 +68,10 @@ export class Intake {
     const arrival = arrivalOf(packet);
     const { byteLength } = arrival.body;
     const packetId = packet.qos === 0 ? null : (packet.messageId ?? null);
-    const taken = this.#unacked.add(packetId, byteLength + PACKET_BYTES);
-    this.#passOn(this.#take(arrival, packet.topic), () => {
-      taken();
-      if (!this.#unacked.full) this.#readOn();
-    });
+    const taken = this.#unacked.add(packetId, byteLength + PACKET_BYTES, 0);
+    this.#passOn(this.#take(arrival, packet.topic), () => this.#unacked.settle(taken));
     if (this.#options.oversize === "hold" && byteLength > this.#host.maxEventBytes) this.#stuck = true;
-    if (this.#stuck || this.#unacked.full) this.#hold(next);
+    if (this.#stuck || this.#full) this.#hold(next);
     else next(DEFERRED);
   }
 
@@ -95,8 +91,19 @@ export class Intake {
       });
   }
 
-  #acknowledge(packetId: number): void {
-    if (this.#client !== null) acknowledge(this.#client, packetId);
+  #acknowledge(packetIds: readonly (number | null)[]): void {
+    if (this.#client !== null) {
+      acknowledge(
+        this.#client,
+        packetIds.filter((packetId) => packetId !== null),
+      );
+    }
+    if (!this.#full) this.#readOn();
+  }
+
+  /** Nothing more should be read until something is acknowledged. */
+  get #full(): boolean {
+    return this.#unacked.count >= this.#options.receiveMaximum || this.#unacked.bytes >= MOST_BYTES;
   }
 
   #hold(next: Next): void {
@@ -129,9 +136,11 @@ export class Intake {
   async end(): Promise<void> {
     this.#ended = true;
     this.#readOn();
-    if (!this.#signal.aborted || this.#taking === 0) return;
-    await new Promise<void>((resolve) => {
-      this.#onNone = resolve;
-    });
+    if (this.#signal.aborted && this.#taking > 0) {
+      await new Promise<void>((resolve) => {
+        this.#onNone = resolve;
+      });
+    }
+    this.#unacked.flush();
   }
 }

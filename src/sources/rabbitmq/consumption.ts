@@ -15,10 +15,10 @@ import { channelFailure, type Doing } from "../../brokers/rabbitmq/failure.ts";
 import { BrokerError } from "../../brokers/supervise.ts";
 import type { SourceHost } from "../../component.ts";
 import { createTaker, type Take } from "../take.ts";
+import { type Taken, Unsettled } from "../unsettled.ts";
 import { toArrival } from "./arrival.ts";
 import type { RabbitmqSourceConfig } from "./config.ts";
 import { Portion } from "./portion.ts";
-import { type Taken, Unsettled } from "./unsettled.ts";
 
 /**
  * Why it is over.
@@ -55,14 +55,13 @@ export class Consumption {
   readonly #doing: Doing;
   readonly #taking = new AbortController();
   readonly #take: Take;
-  readonly #unsettled = new Unsettled<ConsumeMessage>();
+  readonly #unsettled = new Unsettled<ConsumeMessage>((messages) => this.#acknowledge(messages));
   readonly #portion: Portion;
   #tag = "";
   #open = true;
   #ended = false;
   /** How many in hand never get on disk, since `oversize: hold` holds them. */
   #held = 0;
-  #flushing = false;
   #warned = false;
   #drained: (() => void) | null = null;
 
@@ -128,7 +127,7 @@ export class Consumption {
     if (this.#open) {
       // What is on its way isn't taken any more, and goes back with the channel's end: no need to wait for the answer.
       this.#channel.cancel(this.#tag).catch(() => {});
-      this.#flush();
+      this.#whenDrained();
       await promise;
       this.#settleSingly();
     }
@@ -164,7 +163,7 @@ export class Consumption {
     const position = `a message of queue '${this.#config.queue}' with ${properties.messageId === undefined ? "no id" : `id ${properties.messageId}`}`;
     const taken = this.#unsettled.add(message, content.byteLength, this.#host.clock.monotonic());
     this.#take(arrival, position).then(
-      () => this.#settle(taken),
+      () => this.#settled(taken),
       (cause: unknown) => this.#fail(cause),
     );
     this.#watchDeliveries(properties.headers?.["x-delivery-count"]);
@@ -182,22 +181,15 @@ export class Consumption {
     );
   }
 
-  #settle(taken: Taken<ConsumeMessage>): void {
-    taken.settled = true;
-    if (this.#flushing) return;
-    // A group commit settles many in one turn, and one frame acknowledges them all.
-    this.#flushing = true;
-    queueMicrotask(() => {
-      this.#flushing = false;
-      this.#flush();
-    });
+  #settled(taken: Taken<ConsumeMessage>): void {
+    this.#unsettled.settle(taken);
+    this.#whenDrained();
   }
 
-  #flush(): void {
-    const last = this.#unsettled.release();
+  #acknowledge(messages: readonly ConsumeMessage[]): void {
+    const last = messages.at(-1);
     // On a closed channel `ack` throws; the broker has the messages back then.
-    if (last !== null && this.#open) this.#channel.ack(last, true);
-    this.#whenDrained();
+    if (last !== undefined && this.#open) this.#channel.ack(last, true);
   }
 
   #hold(): void {
@@ -214,8 +206,7 @@ export class Consumption {
   /** What is on disk behind one that isn't: no frame for many can say that. */
   #settleSingly(): void {
     if (!this.#open) return;
-    const last = this.#unsettled.release();
-    if (last !== null) this.#channel.ack(last, true);
+    this.#unsettled.flush();
     for (const message of this.#unsettled.behind()) this.#channel.ack(message);
   }
 
