@@ -1,6 +1,6 @@
 /** From who a reader is to what it may do: the sink's `channels` and `publish`, filled in with its claims. Pure. */
 import { covers } from "../../../pattern.ts";
-import type { Admission, ChannelGrant, Identity, SlowPolicy } from "./admission.ts";
+import type { Admission, ChannelGrant, Claims, Identity, SlowPolicy } from "./admission.ts";
 import { type ClaimTemplate, compileClaimTemplate } from "./claims.ts";
 
 /** An entry as the configuration has it: a name alone, or what it says beside it. */
@@ -20,6 +20,8 @@ interface CompiledEntry extends Omit<ChannelGrant, "name"> {
 export class GrantBook {
   readonly #channels: readonly CompiledEntry[];
   readonly #publish: readonly ClaimTemplate[];
+  /** Where no entry asks for a claim, all readers share one list. */
+  readonly #fixed: { readonly channels: readonly ChannelGrant[]; readonly publish: readonly string[] } | null;
 
   constructor(channels: readonly ChannelEntry[], publish: readonly string[]) {
     this.#channels = channels.map((entry) => {
@@ -27,21 +29,29 @@ export class GrantBook {
       return { template: compileClaimTemplate(name), ephemeral, presence, slow };
     });
     this.#publish = publish.map(compileClaimTemplate);
+    const templates = [...this.#channels.map(({ template }) => template), ...this.#publish];
+    this.#fixed = templates.some(({ dynamic }) => dynamic) ? null : this.#fill({});
   }
 
   /** `denied`: names revoked for this user. */
   admission({ user, claims, expiresAt, channels, publish }: Identity, denied: readonly string[]): Admission {
-    const own = this.#channels.flatMap(({ template, ...entry }) =>
-      template.fill(claims).map((name): ChannelGrant => ({ name, ...entry })),
-    );
-    const ownPublish = this.#publish.flatMap((template) => template.fill(claims));
+    const own = this.#fixed ?? this.#fill(claims);
     return {
       user,
       claims,
       expiresAt,
-      channels: channels === null ? own : within(own, channels),
-      publish: publish === null ? ownPublish : publish.filter((name) => coveredBy(ownPublish, name)),
+      channels: channels === null ? own.channels : within(own.channels, channels),
+      publish: publish === null ? own.publish : publish.filter((name) => coveredBy(own.publish, name)),
       denied,
+    };
+  }
+
+  #fill(claims: Claims) {
+    return {
+      channels: this.#channels.flatMap(({ template, ...entry }) =>
+        template.fill(claims).map((name): ChannelGrant => ({ name, ...entry })),
+      ),
+      publish: this.#publish.flatMap((template) => template.fill(claims)),
     };
   }
 }

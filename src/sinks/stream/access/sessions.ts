@@ -35,7 +35,7 @@ export class Sessions implements SessionKeeper {
 
   /** `release` is called once the session is closed or ended. */
   open(admission: Admission, credential: Credential, owner: SessionOwner, release: () => void): Session {
-    const session = new Session(admission, credential, this, owner, release);
+    const session = new Session(admission, this.#kept(credential), this, owner, release);
     const { user } = admission;
     if (user !== null) {
       const sessions = this.#byUser.get(user);
@@ -116,14 +116,23 @@ export class Sessions implements SessionKeeper {
 
   #renewed(session: Session, { admission, credential }: Extract<Verdict, { admitted: true }>): void {
     if (session.closed) return;
-    session.change(admission, credential);
+    session.change(admission, this.#kept(credential));
     if (!session.closed) this.#judgedNow(session);
   }
 
+  /** Of what was shown, what is needed again: nothing that one could log in with, unless a judge is asked again. */
+  #kept(credential: Credential): Credential {
+    return this.#options.judging === null ? { ...credential, token: null, headers: NONE } : credential;
+  }
+
   #judgedNow(session: Session): void {
-    const { clock } = this.#options;
-    const now = clock.monotonic();
+    const { clock, judging } = this.#options;
     const { expiresAt } = session.admission;
+    if (expiresAt === null && judging === null) {
+      this.#deadlines.delete(session);
+      return;
+    }
+    const now = clock.monotonic();
     // From here on by the monotonic clock: a step of the other one neither ends a session nor lengthens it.
     const expires = expiresAt === null ? Number.POSITIVE_INFINITY : now + expiresAt - clock.wall();
     this.#times.set(session, { expires, judged: now });
@@ -139,6 +148,8 @@ export class Sessions implements SessionKeeper {
     if (inMs < Number.POSITIVE_INFINITY) this.#deadlines.set(session, inMs);
   }
 }
+
+const NONE: Credential["headers"] = {};
 
 function denying(admission: Admission, channel: string): Admission {
   if (admission.denied.includes(channel)) return admission;
