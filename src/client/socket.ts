@@ -219,7 +219,7 @@ export class Socket {
     const news = { ...rest, type, base64 } as unknown as StreamEvent;
     for (const [name, wire] of this.#wires) {
       if (!wire.on || !wire.matches.test(channel)) continue;
-      wire.intake.receive(name, seq ?? null, news, more !== true);
+      wire.intake.receive(name, seq ?? null, news, more ? 0 : seq);
       if (wire.intake.inbox.full) void this.#hold(wire.intake);
     }
   }

@@ -72,31 +72,29 @@ class Frames {
 
   /** `lastId`: EventSource's; it may be an older one than the event's own. */
   take({ event, data, id }: Block, lastId = id): void {
-    const seq = lastId ? Number(lastId) : undefined;
-    if (data === undefined) {
-      if (seq !== undefined) this.#intake.settle("", seq);
-      return;
-    }
-    if (event === "bye") {
+    const intake = this.#intake;
+    const seq = Number(lastId) || 0;
+    if (event === "gap") intake.gap("", parsed(data) as never, seq || undefined);
+    else if (event === "dropped") intake.tell(() => intake.emit("dropped", parsed(data) as never));
+    else if (event === "bye") {
       const { reason, retry_ms: retryMs } = parsed(data) as { reason: string; retry_ms?: number };
       this.bye = { reason, retryMs };
-    } else if (event === "gap") {
-      this.#intake.gap("", parsed(data) as never, seq);
+    } else if (data !== undefined && event !== "heartbeat") {
+      this.#event(event, data, seq, id !== undefined);
       return;
-    } else if (event === "dropped") {
-      this.#intake.tell(() => this.#intake.emit("dropped", parsed(data) as never));
-    } else if (event !== "heartbeat") this.#event(event, data, seq, id !== undefined);
-    if (seq !== undefined) this.#intake.settle("", seq);
+    }
+    intake.settle("", seq);
   }
 
-  #event(type: string, data: string, seq: number | undefined, own: boolean): void {
+  #event(type: string, data: string, through: number, own: boolean): void {
     const { channels } = this.#intake;
     if (this.#envelope) {
       const { data_base64: base64, ...event } = parsed(data) as StreamEvent & { data_base64?: string };
-      this.#intake.receive("", event.seq ?? null, { ...event, base64 });
+      this.#intake.receive("", event.seq ?? null, { ...event, base64 }, through);
       return;
     }
     const [channel] = channels.length === 1 && !channels[0]?.includes("*") ? channels : [];
+    const seq = through || undefined;
     const event = {
       channel,
       seq,
@@ -104,7 +102,7 @@ class Frames {
       type: type === "message" ? undefined : type || undefined,
     };
     // Only an id of its own tells a repeat: an event without one belongs to the id that follows.
-    this.#intake.receive("", own && seq !== undefined ? seq : null, event);
+    this.#intake.receive("", own && through ? through : null, event, through);
   }
 }
 
@@ -221,9 +219,9 @@ function get(
   });
 }
 
-function parsed(text: string): unknown {
+function parsed(text: string | undefined): unknown {
   try {
-    return JSON.parse(text);
+    return JSON.parse(text ?? "");
   } catch {
     return text;
   }

@@ -87,12 +87,12 @@ export class Intake extends Emitter<SubscriptionNews<unknown>> implements Subscr
     return all.length > 0 ? Math.min(...all) : undefined;
   }
 
-  /** An event at this place, unless it was had before. `seq` null: it has no place. `last`: no more of this seq follows. */
-  receive(channel: string, seq: number | null, event: StreamEvent, last = false): void {
+  /** An event at this place, unless it was had before. `seq` null: it has none. `through`: with it all up to there has come. */
+  receive(channel: string, seq: number | null, event: StreamEvent, through = 0): void {
     if (event.ephemeral && this.inbox.full) return;
     const place = this.place(channel);
     const fresh = seq === null || place.take(seq);
-    if (last && seq !== null) place.settle(seq);
+    if (through) place.settle(through);
     if (fresh) this.inbox.push({ event, taken: this.#taking(channel) });
   }
 
