@@ -86,3 +86,23 @@ test("a judge that doesn't answer has clients come back later", async (t) => {
   assert.equal(await client.closed(), 1013);
   assert.ok(Number(client.of("bye")[0]?.retry_ms) > 0);
 });
+
+test("a client that is gone by the time of the judge's answer holds no place", async (t) => {
+  const answers: (() => void)[] = [];
+  const judge = await Endpoint.start(
+    () => new Promise((resolve) => answers.push(() => resolve({ body: {} }))),
+  );
+  t.after(() => judge.close());
+  const auth = `{ type: http, url: "${judge.url}" }`;
+  const live = await startLive(t, { auth, fields: "limits: { connections: 1 }" });
+  const gone = await live.client({ headers: bearing("x") });
+  await waitFor("the question", () => answers.length === 1);
+  gone.close();
+  await gone.closed();
+  await waitFor("its end", async () => (await live.running.daemon.connections()) === 0);
+  answers[0]?.();
+  const client = await live.client({ headers: bearing("y") });
+  await waitFor("the question", () => answers.length === 2);
+  answers[1]?.();
+  await client.hears("welcome");
+});

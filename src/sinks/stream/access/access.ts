@@ -61,6 +61,7 @@ export type Entered =
   | { readonly entered: false; readonly denial: Denial };
 
 const TICKET_TTL_MS = 30_000;
+const REVOKED = final(403, "revoked", "What this user may read was revoked.");
 
 export class Access {
   readonly #config: AccessConfig;
@@ -137,9 +138,13 @@ export class Access {
 
   /** A place among those that may be connected; it is given back by the session's `close`. */
   enter({ admission, credential }: Extract<Verdict, { admitted: true }>, owner: SessionOwner): Entered {
+    // What was revoked since it was admitted.
+    const revoked = this.#revocations.of(admission.user, credential.issuedAt);
+    if (revoked.all) return { entered: false, denial: REVOKED };
     const release = this.#slots.take(credential.address, admission.user);
     if (typeof release !== "function") return { entered: false, denial: release };
-    return { entered: true, session: this.#sessions.open(admission, credential, owner, release) };
+    const granted = { ...admission, denied: revoked.channels };
+    return { entered: true, session: this.#sessions.open(granted, credential, owner, release) };
   }
 
   /** What lies under the stream's path: `/ticket`. Who may ask was `meet` before. */
@@ -193,6 +198,10 @@ export class Access {
       const message = `A token has at most ${MAX_TOKEN_BYTES} bytes.`;
       return { ok: false, denial: final(401, "unauthorized", message, "too_long") };
     }
+    // Of every scheme (RFC 6750, 2.1); it may become a header of a question to the judge.
+    if (credential.token !== null && !/^[\x21-\x7e]+$/.test(credential.token)) {
+      return { ok: false, denial: final(401, "unauthorized", "The token isn't valid.", "malformed") };
+    }
     return this.#authorities.authority.judge(credential, fresh);
   }
 
@@ -202,9 +211,7 @@ export class Access {
       return { admitted: false, denial: final(401, "unauthorized", "The token has expired.", "expired") };
     }
     const revoked = this.#revocations.of(user, issuedAt);
-    if (revoked.all) {
-      return { admitted: false, denial: final(403, "revoked", "What this user may read was revoked.") };
-    }
+    if (revoked.all) return { admitted: false, denial: REVOKED };
     const admission = this.#grants.admission(identity, revoked.channels);
     return { admitted: true, admission, credential: { ...credential, issuedAt } };
   }

@@ -16,7 +16,7 @@ export interface Passed {
 
 const READ = ["allow", "GET, HEAD, OPTIONS"];
 
-/** Null: it is answered. `rest` is what lies under the stream's path. */
+/** Null: it is answered, or its client is gone. `rest` is what lies under the stream's path. */
 export async function passGate(
   access: Access,
   request: IncomingMessage,
@@ -44,6 +44,8 @@ export async function passGate(
   }
   const query = new URLSearchParams(queryOf(request.url ?? ""));
   const verdict = await access.admit(request, query);
+  // It may have taken seconds: nobody would tell us any more that the client is gone.
+  if (response.destroyed) return null;
   if (verdict.admitted || verdict.denial.kind === "later") return { query, verdict };
   answerDenial(request, response, verdict.denial);
   return null;

@@ -90,7 +90,7 @@ export class JwtAuthority implements Authority {
     return {
       ok: true,
       identity: {
-        user: typeof user === "string" && user !== "" ? user : typeof user === "number" ? String(user) : null,
+        user: userOf(user),
         claims: payload,
         // As long as it would be taken: one that came back within the tolerance would be closed at once.
         expiresAt: (payload.exp as number) * 1000 + toleranceMs,
@@ -100,6 +100,12 @@ export class JwtAuthority implements Authority {
       },
     };
   }
+}
+
+/** A number that lost its digits may be two users'. */
+function userOf(claim: unknown): string | null {
+  const user = Number.isSafeInteger(claim) ? String(claim) : claim;
+  return typeof user === "string" && user !== "" ? user : null;
 }
 
 /** Read before anything is believed of it, to choose a key. */

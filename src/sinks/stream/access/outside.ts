@@ -35,7 +35,6 @@ export class Outside {
   readonly #options: OutsideOptions;
   readonly #url: URL;
   readonly #pool: Pool;
-  readonly #stopping = new AbortController();
   #underWay = 0;
 
   constructor(options: OutsideOptions) {
@@ -54,8 +53,9 @@ export class Outside {
   async ask(method: "GET" | "POST", headers: Record<string, string>, body?: string): Promise<OutsideAnswer> {
     if (this.#underWay >= MOST_WAITING) return { ok: false, fault: "crowded" };
     this.#underWay++;
-    const { timeoutMs } = this.#options;
-    const signal = AbortSignal.any([AbortSignal.timeout(timeoutMs), this.#stopping.signal]);
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(), this.#options.timeoutMs);
+    const { signal } = late;
     try {
       const path = `${this.#url.pathname}${this.#url.search}`;
       const sent =
@@ -67,13 +67,14 @@ export class Outside {
     } catch (error) {
       return { ok: false, fault: signal.aborted ? "timeout" : failureWord(error) };
     } finally {
+      clearTimeout(timer);
       this.#underWay--;
     }
   }
 
-  async close(): Promise<void> {
-    this.#stopping.abort();
-    await this.#pool.destroy();
+  /** What is under way fails. */
+  close(): Promise<void> {
+    return this.#pool.destroy();
   }
 }
 
