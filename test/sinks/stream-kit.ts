@@ -46,6 +46,8 @@ export class StreamUnderTest {
   readonly index: SqliteStreamIndex;
   readonly log = quietLog();
   readonly folder: string;
+  /** Of each request, in order. */
+  readonly methods: string[] = [];
   /** The journal's last seq; follows what is published. */
   committed = 0;
   port = 0;
@@ -61,6 +63,7 @@ export class StreamUnderTest {
     this.#fields = fields;
     this.sink = this.#create();
     this.#server = createServer((request, response) => {
+      this.methods.push(request.method ?? "");
       const rest = (pathOf(request.url ?? "") ?? "").slice("/events".length);
       Promise.resolve(this.sink.endpoint().handle(request, response, rest)).catch((error: unknown) => {
         this.log.error({ error: String(error) }, "handle failed");
