@@ -43,7 +43,9 @@ test(`streams of lines over ${MOMENTS} kills, restarts, reloads and resets`, {
   const receiver = await makeReceiver();
   const daemon = await makeDaemon(yaml("1m", receiver.url));
   const reader = followStream(`${daemon.url}/events?channel=job.*`);
+  let over = false;
   t.after(async () => {
+    over = true;
     reader.close();
     await daemon.close();
     await receiver.close();
@@ -59,7 +61,7 @@ test(`streams of lines over ${MOMENTS} kills, restarts, reloads and resets`, {
     for (let n = first; n <= PER_JOB; ) {
       const until = Math.min(PER_JOB + 1, n + 1 + pick(20));
       // Never far ahead of the reader: what is broken next falls into the middle.
-      await waitFor("the reader to follow", () => seen() >= (n - 200) * JOBS - 500, 60_000);
+      await waitFor("the reader to follow", () => over || seen() >= (n - 200) * JOBS - 500, 60_000);
       let text = "";
       for (; n < until; n++) text += `job ${job} line ${n}\n`;
       yield text;
@@ -67,7 +69,7 @@ test(`streams of lines over ${MOMENTS} kills, restarts, reloads and resets`, {
   }
 
   async function send(job: number): Promise<void> {
-    for (let first = 1; ; ) {
+    for (let first = 1; !over; ) {
       tally.requests++;
       if (first > 1) tally.resumed++;
       const production = produce(`${daemon.url}/logs`, `j${job}`, { "leat-line": String(first) });
