@@ -57,7 +57,7 @@ export interface Running {
   readonly url: string;
   readonly host: LineHost;
   /** What the listener logged: nothing that a client does is an error of ours. */
-  readonly logged: readonly LogLine[];
+  readonly logged: LogLine[];
   stop(): Promise<void>;
   begin(headers?: Record<string, string>, path?: string): Producer;
 }
