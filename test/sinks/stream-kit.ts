@@ -46,6 +46,8 @@ export class StreamUnderTest {
   readonly index: SqliteStreamIndex;
   readonly log = quietLog();
   readonly folder: string;
+  /** How far the wall clock is off, in ms. */
+  skewMs = 0;
   /** Of each request, in order. */
   readonly methods: string[] = [];
   /** The journal's last seq; follows what is published. */
@@ -82,7 +84,7 @@ export class StreamUnderTest {
     });
     return sseSink.create(config, {
       name: "browser",
-      clock: systemClock,
+      clock: { ...systemClock, wall: () => Date.now() + this.skewMs },
       log: this.log,
       committed: () => this.committed,
       hosts: this.hosts,
