@@ -423,6 +423,16 @@ export function keepsPublished<S extends StreamSink>(sink: S): sink is S & Keeps
   return "forgetPublished" in sink && typeof sink.forgetPublished === "function";
 }
 
+/** What was taken from a user. */
+export interface Revocation {
+  readonly user: string;
+  /** A channel's name; null: all that the user has. */
+  readonly channel: string | null;
+  /** Wall clock, ms: from when, and how long it is remembered. */
+  readonly at: number;
+  readonly until: number;
+}
+
 /** A stream from whose users a person may take what their credentials grant, before those end. */
 export interface CanRevoke {
   /**
@@ -433,6 +443,8 @@ export interface CanRevoke {
   revoke(user: string, channel: string | null, forMs: number): Promise<number>;
   /** Ends a revocation; false: there was none. */
   restore(user: string, channel: string | null): Promise<boolean>;
+  /** Those that are remembered, oldest first. */
+  revocations(): readonly Revocation[];
 }
 
 export function canRevoke<S extends object>(sink: S): sink is S & CanRevoke {

@@ -9,7 +9,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { adminEndpoints } from "./admin/endpoints.ts";
-import { type CanRevoke, canRevoke } from "./component.ts";
+import { type CanRevoke, canRevoke, type Revocation } from "./component.ts";
 import { formatProblem, type LoadResult } from "./config/load.ts";
 import { type Assembly, assemble, type Difference, difference, endpointsOf } from "./daemon/assembly.ts";
 import {
@@ -304,13 +304,19 @@ export class Daemon implements DaemonFace {
     return this.#ofStream(sink, (stream) => stream.restore(user, channel));
   }
 
+  revocations(sink: string): readonly Revocation[] {
+    return this.#stream(sink).revocations();
+  }
+
+  #stream(name: string): CanRevoke {
+    const stream = this.#assembly?.sinks.get(name)?.component;
+    if (stream !== undefined && canRevoke(stream)) return stream;
+    throw new LeatError("refused", "unknown_stream", `There is no stream ${name} whose readers are users.`);
+  }
+
   /** Not beside a reload: the stream that it makes anew would know nothing of it. */
   #ofStream<T>(name: string, order: (stream: CanRevoke) => Promise<T>): Promise<T> {
-    const done = this.#lastReload.then(() => {
-      const stream = this.#assembly?.sinks.get(name)?.component;
-      if (stream !== undefined && canRevoke(stream)) return order(stream);
-      throw new LeatError("refused", "unknown_stream", `There is no stream ${name} whose readers are users.`);
-    });
+    const done = this.#lastReload.then(() => order(this.#stream(name)));
     this.#lastReload = done.catch(() => {});
     return done;
   }

@@ -67,6 +67,13 @@ export function listSinks({ daemon }: Call): Answer {
   return { value: { sinks: daemon.sinks().map(sinkView) } };
 }
 
+export function listRevocations({ daemon, path: [sink = ""] }: Call): Answer {
+  const revocations = daemon.revocations(sink).map(({ user, channel, at, until }) => {
+    return { user, channel, at: rfc3339(at), until: rfc3339(until) };
+  });
+  return { value: { revocations } };
+}
+
 export function listSources({ daemon }: Call): Answer {
   return { value: { sources: daemon.sources().map(sourceView) } };
 }

@@ -2,6 +2,7 @@
  * What the admin listener, the page and the command line see of a running daemon: its public face. Plain questions and
  * a few orders; everything else they read from the journal.
  */
+import type { Revocation } from "../component.ts";
 import type { Journal, SinkState } from "../journal/journal.ts";
 import type { Settings } from "../plan.ts";
 import type { Clock, Logger } from "../ports.ts";
@@ -101,6 +102,7 @@ export interface DaemonFace {
    */
   revoke(sink: string, user: string, channel: string | null, forMs: number): Promise<number>;
   restore(sink: string, user: string, channel: string | null): Promise<boolean>;
+  revocations(sink: string): readonly Revocation[];
   /** Reads the files anew and takes over what they say; whatever is wrong in them changes nothing. Never rejects. */
   reload(): Promise<ReloadResult>;
 }

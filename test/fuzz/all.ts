@@ -1,4 +1,5 @@
 /** All properties, of every parser of what comes from outside. */
+import { access } from "./access.ts";
 import { bodies } from "./bodies.ts";
 import { brokers } from "./brokers.ts";
 import { configuration } from "./configuration.ts";
@@ -20,6 +21,7 @@ export const properties: readonly Property[] = [
   ...bodies,
   ...lines,
   ...streams,
+  ...access,
   ...outbound,
   ...receivers,
   ...brokers,

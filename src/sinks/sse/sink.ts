@@ -9,6 +9,7 @@ import type {
   HearsOfLapses,
   HttpEndpoint,
   KeepsPublished,
+  Revocation,
   StreamFrame,
   StreamHost,
   StreamSink,
@@ -130,6 +131,10 @@ class SseSink implements StreamSink, KeepsPublished, HearsOfLapses, Drains, CanR
 
   restore(user: string, channel: string | null): Promise<boolean> {
     return this.#access.restore(user, channel);
+  }
+
+  revocations(): readonly Revocation[] {
+    return this.#access.revocations();
   }
 
   metrics(): StreamMetrics {

@@ -10,6 +10,7 @@ import type {
   HearsOfLapses,
   HttpEndpoint,
   KeepsPublished,
+  Revocation,
   StreamFrame,
   StreamHost,
   StreamSink,
@@ -173,6 +174,10 @@ class WebSocketSink
 
   restore(user: string, channel: string | null): Promise<boolean> {
     return this.#access.restore(user, channel);
+  }
+
+  revocations(): readonly Revocation[] {
+    return this.#access.revocations();
   }
 
   metrics(): StreamMetrics {

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { canRevoke } from "../../../src/component.ts";
 import { LeatError } from "../../../src/errors.ts";
-import { startForTest, startRunning } from "../../daemon/running.ts";
+import { getJson, startForTest, startRunning } from "../../daemon/running.ts";
 import { waitFor } from "../../wait-for.ts";
 import { open, withStream } from "../sse-kit.ts";
 import { frame, type StreamUnderTest, TestReader } from "../stream-kit.ts";
@@ -169,6 +169,10 @@ describe("the admin API's orders", () => {
         { sink: "browser", user: "42", channel: null, connections: 1, until: undefined },
       );
       await waitFor("the end", () => reader.ended);
+      const { json } = await getJson(`${first.admin}/api/sinks/browser/revocations`);
+      const [revocation] = json.revocations as Record<string, unknown>[];
+      assert.deepEqual([revocation?.user, revocation?.channel], ["42", null]);
+      assert.ok(Date.parse(String(revocation?.until)) > Date.now() + 3_500_000);
       assert.equal(await read(first.url), 403);
       first.writeConfig(YAML.replace("path: /events", "path: /events\n    envelope: true"));
       assert.equal((await first.daemon.reload()).ok, true);

@@ -6,6 +6,7 @@
  *   enter    is there room?                                      → a session (session.ts, sessions.ts)
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Revocation } from "../../../component.ts";
 import type { Clock, Logger } from "../../../ports.ts";
 import { clientAddress } from "./address.ts";
 import {
@@ -173,6 +174,10 @@ export class Access {
   /** Ends a revocation; false: there was none. */
   restore(user: string, channel: string | null): Promise<boolean> {
     return this.#sessions.restore(user, channel);
+  }
+
+  revocations(): readonly Revocation[] {
+    return this.#revocations.list();
   }
 
   // ------------------------------------------------------------------------------------------------------------ inside

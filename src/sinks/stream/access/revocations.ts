@@ -3,6 +3,7 @@
  * the same one. A token issued after the revocation says that its issuer knows better, and is taken.
  */
 import { z } from "zod";
+import type { Revocation } from "../../../component.ts";
 import { LeatError } from "../../../errors.ts";
 import type { Clock } from "../../../ports.ts";
 
@@ -10,15 +11,6 @@ export interface RevocationHost {
   readonly clock: Clock;
   readonly noted?: () => string | null;
   readonly note?: (text: string) => Promise<void>;
-}
-
-export interface Revocation {
-  readonly user: string;
-  /** A channel's name; null: all that the user has. */
-  readonly channel: string | null;
-  /** Wall clock, ms: from when, and how long it is remembered. */
-  readonly at: number;
-  readonly until: number;
 }
 
 /** A list that is longer is no way to say who may read. */
@@ -85,6 +77,12 @@ export class Revocations {
       all: valid.some(({ channel }) => channel === null),
       channels: valid.map(({ channel }) => channel).filter((channel) => channel !== null),
     };
+  }
+
+  /** Those that count, oldest first. */
+  list(): Revocation[] {
+    this.#forgetOld();
+    return this.#all().sort((one, other) => one.at - other.at);
   }
 
   #all(): Revocation[] {
