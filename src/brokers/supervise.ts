@@ -3,10 +3,11 @@
  *
  *   live() ──► up() ──► … ──► over ──► waiting ──► live() ──► …
  *
- * What can heal in a moment (a restart, a cut) is tried again soon: 250 ms, doubling to 30 s. What needs a person (a
- * password, a queue that isn't there) is `calm`: 5 s, doubling to 60 s, so that Leat floods nobody's logs. Both begin anew
- * once a life was up for longer than the wait before it, and for a second. Waits are spread, so that many clients don't
- * come back at once.
+ * What can heal in a moment (a restart, a cut) is tried again soon: 250 ms, doubling to 5 s, which is how long a broker
+ * that is back may wait for us. What needs a person (a password, a queue that isn't there) is `calm`: 5 s, doubling to
+ * 60 s, so that Leat floods nobody's logs. Each begins anew where the failure before was of the other kind (a broker that
+ * has just come back may say for a moment that a queue isn't there), and both once a life was up for longer than the
+ * wait before it, and for a second. Waits are spread, so that many clients don't come back at once.
  */
 import type { Standing } from "../component.ts";
 import type { Chance, Clock, Logger } from "../ports.ts";
@@ -50,7 +51,7 @@ export interface Supervised {
  */
 export type Live = (up: () => void, signal: AbortSignal) => Promise<void>;
 
-const SOON = { firstMs: 250, mostMs: 30_000 };
+const SOON = { firstMs: 250, mostMs: 5_000 };
 const CALM = { firstMs: 5_000, mostMs: 60_000 };
 /** A life that was up for less proves nothing. */
 const STEADY_MS = 1_000;
@@ -58,7 +59,9 @@ const STEADY_MS = 1_000;
 export function supervise(tools: SuperviseTools, live: Live): Supervised {
   const { clock, chance, log, stands } = tools;
   const stopping = new AbortController();
+  /** In a row, of one kind. */
   let failures = 0;
+  let calm = false;
   let waitedMs = 0;
 
   /** Resolves with why it is over; never rejects. */
@@ -93,7 +96,9 @@ export function supervise(tools: SuperviseTools, live: Live): Supervised {
       const why = await liveOnce();
       if (stopping.signal.aborted) return;
       stands({ state: "waiting", error: why.error, message: why.message });
-      waitedMs = waitAfter(failures, why.calm, chance.random());
+      if (why.calm !== calm) failures = 0;
+      calm = why.calm;
+      waitedMs = waitAfter(failures, calm, chance.random());
       failures++;
       log.debug({ error: why.error, ms: Math.round(waitedMs) }, "will try to connect again");
       await pause(clock, waitedMs, stopping.signal);

@@ -29,10 +29,12 @@ export interface HostsOptions {
   limits(): Limits;
   /** A source stands otherwise with its broker than before. */
   onSourceStanding(): void;
+  /** A pushed sink has its broker, for the first time or again. */
+  onSinkConnected(sink: string): void;
 }
 
 export function createHosts(options: HostsOptions): Hosts {
-  const { journal, clock, log, counter, ownEvents, limits, onSourceStanding } = options;
+  const { journal, clock, log, counter, ownEvents, limits, onSourceStanding, onSinkConnected } = options;
   const refusals = createRefusals({ history: journal.history, ...ownEvents, clock, counter });
   return {
     ofSource(plan, { connection, largeBodies = false }) {
@@ -56,7 +58,10 @@ export function createHosts(options: HostsOptions): Hosts {
     ofSink({ name }, { connection }) {
       const ownLog = log.child({ sink: name });
       const hasBroker = connection !== undefined;
-      const standing = createStanding({ hasBroker, clock, log: ownLog, onChange: () => {} });
+      const onChange = () => {
+        if (standing.status()?.state === "connected") onSinkConnected(name);
+      };
+      const standing = createStanding({ hasBroker, clock, log: ownLog, onChange });
       const host: PushedSinkHost = {
         name,
         clock,

@@ -34,6 +34,14 @@ export function createParts(
   const metrics = createMetrics();
   const ownEvents = createOwnEvents(journal.log, clock, log);
   const sourceNews = tellOfSources(sources, ownEvents.raise, clock);
+  const delivery = new Delivery({
+    ledger: journal.ledger,
+    streams: journal.streams,
+    clock,
+    chance: systemChance,
+    log: log.child({ part: "delivery" }),
+    observer: metrics.delivery,
+  });
   const { listen, admin, http } = settings.server;
   return {
     metrics,
@@ -45,16 +53,10 @@ export function createParts(
       ownEvents,
       limits,
       onSourceStanding: sourceNews.look,
+      onSinkConnected: (sink) => delivery.reconnected(sink),
     }),
     sourceNews,
-    delivery: new Delivery({
-      ledger: journal.ledger,
-      streams: journal.streams,
-      clock,
-      chance: systemChance,
-      log: log.child({ part: "delivery" }),
-      observer: metrics.delivery,
-    }),
+    delivery,
     listener: createListener({ address: listen, log, limits: http }),
     // However many connections the public listener has, a probe gets one.
     admin: createListener({ address: admin, log, limits: { ...http, maxConnections: null } }),

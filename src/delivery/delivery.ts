@@ -132,6 +132,11 @@ export class Delivery {
     return gate !== undefined;
   }
 
+  /** A pushed sink has its broker again: an open breaker needn't wait for its time to find that out. */
+  reconnected(sink: string): void {
+    this.#gates.get(sink)?.reconnected();
+  }
+
   /** For readiness, metrics and people: one entry for each pushed sink. */
   status(): GateStatus[] {
     return [...this.#gates.values()].map((gate) => gate.status());

@@ -213,6 +213,11 @@ export class Gate {
     return this.#guard.learn(report, probe, this.#policy);
   }
 
+  /** The sink has its broker again. */
+  reconnected(): void {
+    if (this.#guard.reconnected()) this.#soon();
+  }
+
   // --------------------------------------------------------------------------------------------------------- people
 
   pause(reason: string): void {

@@ -141,6 +141,19 @@ export class Guard {
     this.#log.info({ sink: this.#sink }, "sink resumed");
   }
 
+  /**
+   * The sink has its broker again: an open breaker's wait is over, and what comes next probes. How long the next wait
+   * would be stays, should the probe fail. False where the breaker is closed.
+   */
+  reconnected(): boolean {
+    const now = this.#clock.monotonic();
+    if (!this.#open || this.#openUntil <= now) return false;
+    this.#openUntil = now;
+    this.#keep(now);
+    this.#log.debug({ sink: this.#sink }, "the breaker probes at once: the sink has its broker again");
+    return true;
+  }
+
   status(): GuardStatus {
     const now = this.#clock.monotonic();
     const held = this.#heldUntil === null ? 0 : Math.ceil(this.#heldUntil - now);

@@ -159,6 +159,41 @@ test("the breaker opens after failures in a row, lets one probe through, closes 
   ]);
 });
 
+test("a sink that has its broker again is probed at once, and a pause or a hold stays what it is", async (t) => {
+  const ledger = new MemoryLedger();
+  const subscription = ledger.subscribe({ name: "r/s", order: "none" });
+  let alive = false;
+  const sink = new TestSink(() => (alive ? DELIVERED : REFUSED));
+  const policy = {
+    ...POLICY,
+    concurrency: 1,
+    retry: { ...SOON, initialMs: 1 },
+    breaker: { failures: 5, probeMs: 600_000, maxMs: 600_000 },
+  };
+  const works = delivery(ledger);
+  t.after(() => works.stop(0));
+  await works.apply([target("r/s", sink, { policy })], []);
+  for (let n = 0; n < 20; n++) ledger.append(newEvent({ id: `e${n}` }));
+  await waitFor("open", () => works.status()[0]?.breaker === "open");
+  works.reconnected("s");
+  await waitFor("a probe that fails", () => sink.messages.length === 6);
+  await waitFor("the next wait", () => works.status()[0]?.breaker === "open");
+  alive = true;
+  works.pause("s", "maintenance");
+  works.reconnected("s");
+  works.reconnected("unknown");
+  await idle();
+  await idle();
+  assert.equal(sink.messages.length, 6);
+  works.resume("s");
+  await waitFor("all delivered", () => subscription.owed === 0);
+  assert.equal(works.status()[0]?.breaker, "closed");
+  const until = systemClock.wall() + 600_000;
+  ledger.setSinkState("s", { hold: { until, ms: 600_000 }, paused: null, breaker: null });
+  works.reconnected("s");
+  assert.equal(ledger.sinkState("s").hold?.until, until);
+});
+
 test("a probe that turns out to be filtered is none: the next event probes", async (t) => {
   const ledger = new MemoryLedger();
   const subscription = ledger.subscribe({ name: "r/s" });

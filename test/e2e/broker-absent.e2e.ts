@@ -63,3 +63,26 @@ ${names.map((name) => `  ${name}: { from: web, to: { sink: to-${name}, retry: { 
     await waitFor(`what waited for ${name}`, came, 60_000);
   }
 });
+
+test("a sink that has its broker again waits for no probe of its breaker", async (t) => {
+  const place = await mqttFamily.open();
+  t.after(() => place.close());
+  await place.broker.stop();
+  const daemon = await makeDaemon(`
+sources:
+  web: { type: webhook, path: /web, verify: { type: none } }
+sinks:
+  out: ${place.sink("out").replace(/ }$/, ", breaker: { failures: 1, probe: 1h, max: 1h } }")}
+routes:
+  all: { from: web, to: { sink: out, retry: { initial: 200ms, max_wait: 1s } } }
+`);
+  t.after(daemon.close);
+  await daemon.start();
+  const posted = await fetch(`${daemon.url}/web`, { method: "POST", body: JSON.stringify({ id: "web" }) });
+  assert.equal(posted.status, 200);
+  await waitFor("the breaker to open", async () => {
+    return (await (await fetch(`${daemon.admin}/readyz`)).text()).includes("breaker");
+  });
+  await place.broker.start();
+  await waitFor("the delivery", () => place.read.some(({ id }) => id === "web"), 20_000);
+});
