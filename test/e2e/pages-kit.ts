@@ -12,6 +12,8 @@ import { type Daemon, makeDaemon } from "./daemon.ts";
 export const ROOT = resolve(import.meta.dirname, "../..");
 export const JWT_SECRET = "a secret of the tests, of more than 32 bytes";
 
+export const PRODUCER_TOKEN = "a-token-of-the-tests";
+
 export interface Example {
   readonly daemon: Daemon;
   readonly browser: Browser;
@@ -30,12 +32,14 @@ export async function startExample(
   env: Record<string, string> = {},
 ): Promise<Example> {
   const { servePages } = (await import(join(ROOT, "examples/serve.js"))) as {
-    servePages(port: number, secret: string): Promise<Server>;
+    servePages(port: number, options: { secret: string; producer: string; leat: string }): Promise<Server>;
   };
-  const pages = await servePages(0, JWT_SECRET);
+  const application = { secret: JWT_SECRET, producer: PRODUCER_TOKEN, leat: "" };
+  const pages = await servePages(0, application);
   const origin = `http://127.0.0.1:${(pages.address() as AddressInfo).port}`;
   const yaml = readFileSync(join(ROOT, "examples", name, "leat.yaml"), "utf8");
-  const daemon = await makeDaemon(yaml, { JWT_SECRET, PAGE_ORIGIN: origin, ...env });
+  const daemon = await makeDaemon(yaml, { JWT_SECRET, PRODUCER_TOKEN, PAGE_ORIGIN: origin, ...env });
+  application.leat = daemon.url;
   const browser = await launchChromium();
   t.after(async () => {
     await browser.close();
