@@ -39,6 +39,7 @@ const BODY = /\{"n":(\d+),"t":(\d+)/g;
 
 interface Reader {
   readonly socket: Socket;
+  readonly kind: Kind;
   messages: number;
   /** By number, modulo its length: which of this count came. */
   readonly seen: Uint8Array;
@@ -72,7 +73,7 @@ function open({ url, kind, last, count }: Extract<Order, { do: "open" }>): Promi
       if (begun === count) return;
       begun++;
       const socket = connect(Number(port), hostname);
-      const reader: Reader = { socket, messages: 0, seen: new Uint8Array(MOST), rest: null };
+      const reader: Reader = { socket, kind, messages: 0, seen: new Uint8Array(MOST), rest: null };
       readers.push(reader);
       socket.setNoDelay();
       socket.on("error", reject);
@@ -101,6 +102,14 @@ function open({ url, kind, last, count }: Extract<Order, { do: "open" }>): Promi
     for (let n = 0; n < Math.min(64, count); n++) next();
   });
 }
+
+/** Unasked: a server that hears nothing of its clients takes them for gone. */
+const PONG = Buffer.from([0x8a, 0x80, 0, 0, 0, 0]);
+const PONG_MS = 5000;
+
+setInterval(() => {
+  for (const { socket, kind } of readers) if (kind === "websocket") socket.write(PONG);
+}, PONG_MS).unref();
 
 /** A client's text frame, of at most 125 bytes, with a mask of zeros. */
 function masked(text: string): Buffer {

@@ -18,6 +18,7 @@ import type { Prepared } from "../prepared.ts";
 import { Flights } from "./flights.ts";
 import { prepareRoutes, type Rendered, renderFrames } from "./frames.ts";
 import { StreamFill } from "./stream-fill.ts";
+import { writeFlights } from "./stream-writes.ts";
 import type { StreamTarget } from "./target.ts";
 import { PREPARE_AGAIN_MS } from "./unprepared.ts";
 import type { WorkerTools } from "./worker.ts";
@@ -247,7 +248,7 @@ export class StreamWorker {
     this.#writing = true;
     const batch = this.#gathered;
     this.#gathered = [];
-    this.#put(batch).then(
+    writeFlights(this.#index, batch).then(
       () => {
         this.#writing = false;
         if (this.#aborted) return;
@@ -257,25 +258,6 @@ export class StreamWorker {
       },
       (err: unknown) => this.#again(batch, err, waitMs),
     );
-  }
-
-  /** In the order of the calls: what lapsed is gone before what comes behind it is there. */
-  #put(batch: readonly Flight[]): Promise<unknown> {
-    const writes: Promise<void>[] = [];
-    let entries: Parameters<StreamIndex["write"]>[0][number][] = [];
-    const flush = () => {
-      if (entries.length > 0) writes.push(this.#index.write(entries));
-      entries = [];
-    };
-    for (const { lease, target, rendered, lapsed } of batch) {
-      if (lapsed > 0) {
-        flush();
-        writes.push(this.#index.begin(target.stream, lapsed));
-      }
-      entries.push({ stream: target.stream, seq: lease.event.seq, frames: rendered?.frames ?? [] });
-    }
-    flush();
-    return Promise.all(writes);
   }
 
   /** The leases stay out meanwhile, so that no more is taken on than `concurrency`. */

@@ -168,8 +168,9 @@ test("drop_oldest: a reader that stalled goes on with the newest, is told how ma
   await stream.close();
 });
 
-test("latest: of each key a reader that stalled gets the newest", async () => {
-  const { stream, slow, fast, numbers, told } = await stalled({ slow: "latest" }, (n) => `${n % 3}`);
+test("latest, of that channel alone: of each key a reader that stalled gets the newest", async () => {
+  const fields = { channels: [{ name: "a", slow: "latest" }, "**"] };
+  const { stream, slow, fast, numbers, told } = await stalled(fields, (n) => `${n % 3}`);
   const missed = told.reduce((sum, { count }) => sum + count, 0);
   assert.ok(missed > 0, "it was never slow");
   assert.equal(numbers.length + missed, EVENTS);

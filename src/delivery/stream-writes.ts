@@ -1,0 +1,32 @@
+/** How what a stream has published gets into its index: in order, what lapsed before what comes behind it. */
+import type { Seq } from "../event.ts";
+import type { Lease, StreamIndex } from "../journal/journal.ts";
+import type { Rendered } from "./frames.ts";
+
+/** One event of a stream that was published. */
+export interface Published {
+  readonly lease: Lease;
+  readonly target: { readonly stream: string };
+  readonly rendered: Rendered | null;
+  /** What lies up to here, above what was published before, lapsed; 0: nothing did. */
+  readonly lapsed: Seq;
+}
+
+/** Resolves when all of it is on disk; rejects only with the index's end. What the index does is done in the order of the calls. */
+export async function writeFlights(index: StreamIndex, batch: readonly Published[]): Promise<void> {
+  const writes: Promise<void>[] = [];
+  let entries: Parameters<StreamIndex["write"]>[0][number][] = [];
+  const flush = () => {
+    if (entries.length > 0) writes.push(index.write(entries));
+    entries = [];
+  };
+  for (const { lease, target, rendered, lapsed } of batch) {
+    if (lapsed > 0) {
+      flush();
+      writes.push(index.begin(target.stream, lapsed));
+    }
+    entries.push({ stream: target.stream, seq: lease.event.seq, frames: rendered?.frames ?? [] });
+  }
+  flush();
+  await Promise.all(writes);
+}
