@@ -5,7 +5,8 @@
  * each be given what they don't read, and nobody would read it. The name is the same, so that clients of both kinds can
  * be in one group; the leader's way counts then.
  */
-import { AssignerProtocol, type PartitionAssigner } from "kafkajs";
+import type { PartitionAssigner } from "kafkajs";
+import { kafkajs } from "./library.ts";
 
 const NAME = "RoundRobinAssigner";
 const VERSION = 0;
@@ -48,9 +49,14 @@ export const assigner: PartitionAssigner = ({ cluster }) => ({
   version: VERSION,
   protocol: ({ topics }) => ({
     name: NAME,
-    metadata: AssignerProtocol.MemberMetadata.encode({ version: VERSION, topics, userData: Buffer.alloc(0) }),
+    metadata: kafkajs().AssignerProtocol.MemberMetadata.encode({
+      version: VERSION,
+      topics,
+      userData: Buffer.alloc(0),
+    }),
   }),
   async assign({ members }) {
+    const { AssignerProtocol } = kafkajs();
     const known = members.map(({ memberId, memberMetadata }): Member => {
       const { topics } = AssignerProtocol.MemberMetadata.decode(memberMetadata) ?? { topics: [] };
       return { memberId, topics };

@@ -1,11 +1,11 @@
 /** A kafkajs client of a connection: made for one life, and ended whatever state it is in. */
 import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
-import { Kafka, type KafkaConfig, type LogEntry, logLevel } from "kafkajs";
+import type { Kafka, KafkaConfig, LogEntry } from "kafkajs";
 import type { Logger } from "../../ports.ts";
 import { tlsOptions } from "../tls.ts";
 import { bootstrapList, type KafkaConnection } from "./connection.ts";
-import { mendKafkajs } from "./kafkajs-mends.ts";
+import { kafkajs } from "./library.ts";
 
 export interface Client {
   readonly kafka: Kafka;
@@ -40,7 +40,7 @@ export function openClient(
   connection: KafkaConnection,
   { log, retries, logged, alone }: ClientOptions,
 ): Client {
-  mendKafkajs();
+  const { Kafka, logLevel } = kafkajs();
   const { client_id: clientId, sasl, tls } = connection;
   const brokers = bootstrapList(connection);
   const sockets = new Set<Socket>();

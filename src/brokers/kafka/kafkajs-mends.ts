@@ -72,11 +72,7 @@ interface OldMessage {
   readonly value: Buffer | null;
 }
 
-const DecoderClass: new (buffer: Buffer) => Decoder = require("kafkajs/src/protocol/decoder");
-const readMessageSet: (
-  decoder: Decoder,
-  size: number,
-) => Promise<OldMessage[]> = require("kafkajs/src/protocol/messageSet/decoder");
+type ReadMessageSet = (decoder: Decoder, size: number) => Promise<OldMessage[]>;
 
 let mended = false;
 
@@ -169,7 +165,7 @@ function mendBroker(): void {
 
 /** A Fetch response, versions 4 to 11: kafkajs asks for no later one. */
 async function decodeFetch(raw: Buffer, version: number): Promise<unknown> {
-  const decoder = new DecoderClass(raw);
+  const decoder = decoderOf(raw);
   const throttled = decoder.readInt32();
   const session = version >= 7 ? { errorCode: decoder.readInt16(), sessionId: decoder.readInt32() } : {};
   const responses = await decoder.readArrayAsync(async () => ({
@@ -201,6 +197,11 @@ async function readPartition(decoder: Decoder, version: number): Promise<object>
   return { partition, errorCode, highWatermark, lastStableOffset, ...preferredReadReplica, messages };
 }
 
+function decoderOf(bytes: Buffer): Decoder {
+  const DecoderClass: new (buffer: Buffer) => Decoder = require("kafkajs/src/protocol/decoder");
+  return new DecoderClass(bytes);
+}
+
 /** What an old message set begins with at the least, up to its magic byte. */
 const OLD_HEAD_BYTES = 17;
 
@@ -208,7 +209,8 @@ async function batchesOf(set: Buffer, aborted: readonly AbortedTransaction[]): P
   const { batches, rest } = readBatches(set, aborted);
   if (set.length - rest < OLD_HEAD_BYTES || magicAt(set, rest) === 2) return batches;
   // A log that was begun before Kafka 0.11 holds these first; the batches behind them come with the next fetch.
-  const old = await readMessageSet(new DecoderClass(set.subarray(rest)), set.length - rest);
+  const readMessageSet: ReadMessageSet = require("kafkajs/src/protocol/messageSet/decoder");
+  const old = await readMessageSet(decoderOf(set.subarray(rest)), set.length - rest);
   return [...batches, ...old.map(asBatch)];
 }
 

@@ -9,7 +9,6 @@ import {
   zstdCompressSync,
   zstdDecompressSync,
 } from "node:zlib";
-import kafkajs from "kafkajs";
 import type { Codec } from "./record-batch.ts";
 
 /** A batch can't be read, and nobody else's fault is in it: its partition has to stand still. */
@@ -35,7 +34,14 @@ interface BlockCodec {
   decompress(packed: Buffer): Promise<Buffer>;
 }
 
-const snappy: BlockCodec = createRequire(import.meta.url)("kafkajs-snappy")();
+const require = createRequire(import.meta.url);
+let snappyCodec: BlockCodec | null = null;
+
+/** Loaded when it is first used. */
+function snappy(): BlockCodec {
+  snappyCodec ??= require("kafkajs-snappy")() as BlockCodec;
+  return snappyCodec;
+}
 
 /**
  * The bytes in pieces.
@@ -105,7 +111,7 @@ async function snappyBlock(block: Buffer): Promise<Buffer> {
   if (snappyLength(block) > block.length * SNAPPY_RATIO + 64)
     throw corrupt(new RangeError("a block's length"));
   try {
-    return await snappy.decompress(block);
+    return await snappy().decompress(block);
   } catch (error) {
     throw corrupt(error);
   }
@@ -132,12 +138,12 @@ function codeOf(error: unknown): unknown {
 
 /** Gives kafkajs the codecs that it lacks: its producer packs with them, and it reads message sets of old by them. */
 export function registerCodecs(): void {
-  const { CompressionCodecs, CompressionTypes } = kafkajs;
+  const { CompressionCodecs, CompressionTypes }: typeof import("kafkajs") = require("kafkajs");
   CompressionCodecs[CompressionTypes.GZIP] = () => ({
     compress: async ({ buffer }: { buffer: Buffer }) => gzipSync(buffer),
     decompress: async (packed: Buffer) => gunzipSync(packed, { maxOutputLength: OLD_SET_BYTES }),
   });
-  CompressionCodecs[CompressionTypes.Snappy] = () => snappy;
+  CompressionCodecs[CompressionTypes.Snappy] = snappy;
   CompressionCodecs[CompressionTypes.ZSTD] = () => ({
     compress: async ({ buffer }: { buffer: Buffer }) => zstdCompressSync(buffer),
     decompress: async (packed: Buffer) => zstdDecompressSync(packed, { maxOutputLength: OLD_SET_BYTES }),

@@ -5,13 +5,7 @@
  * queued in it while there is no connection, and nothing is left in it that could go to another connection, where the
  * same packet ids mean other messages.
  */
-import {
-  connect,
-  type IClientOptions,
-  type IConnackPacket,
-  type IPublishPacket,
-  type MqttClient,
-} from "mqtt";
+import type { IClientOptions, IConnackPacket, IPublishPacket, MqttClient } from "mqtt";
 import type { BrokerError } from "../supervise.ts";
 import { tlsOptions } from "../tls.ts";
 import type { MqttConnectionConfig } from "./connection.ts";
@@ -58,12 +52,13 @@ export function acknowledge({ connected, stream }: MqttClient, packetIds: readon
   stream.write(packets);
 }
 
-/** Rejects with a BrokerError; nothing is left open then. */
-export function openConnection(
+/** Rejects with a BrokerError; nothing is left open then. The library is loaded for the first one. */
+export async function openConnection(
   config: MqttConnectionConfig,
   options: OpenOptions,
   signal: AbortSignal,
 ): Promise<Connection> {
+  const { connect } = await import("mqtt");
   const client = connect(clientOptions(config, options));
   const { onMessage } = options;
   if (onMessage !== undefined)

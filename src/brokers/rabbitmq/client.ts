@@ -5,7 +5,7 @@
  * amqplib throws an error that nobody listens for, and leaves a socket open whose peer is silent. So listeners are set
  * before anything is awaited, and the socket has a signal of its own that destroys it in any state.
  */
-import { type Channel, type ChannelModel, type ConfirmChannel, connect, type SocketOptions } from "amqplib";
+import type { Channel, ChannelModel, ConfirmChannel, SocketOptions } from "amqplib";
 import type { Clock } from "../../ports.ts";
 import { version } from "../../version.ts";
 import type { BrokerError } from "../supervise.ts";
@@ -41,9 +41,10 @@ export interface OpenOptions {
   readonly signal: AbortSignal;
 }
 
-/** Resolves once the connection is open. Rejects with a BrokerError. */
+/** Resolves once the connection is open. Rejects with a BrokerError. The library is loaded for the first one. */
 export async function openClient(options: OpenOptions): Promise<Client> {
   const { config, turn, clock, signal } = options;
+  const { connect } = await import("amqplib");
   const socket = new AbortController();
   const destroy = () => socket.abort();
   const cancel = clock.after(CONNECT_MS, destroy);

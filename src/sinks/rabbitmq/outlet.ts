@@ -8,7 +8,7 @@
  * amqplib's confirm says yes to a message that no queue got: only the `return` before it tells. Each attempt's trace
  * context is its own, so a return is matched by that, and never by the message id, which several routes may share.
  */
-import { type ConfirmChannel, IllegalOperationError, type Message as Returned } from "amqplib";
+import type { ConfirmChannel, Message as Returned } from "amqplib";
 import { type Client, channelOver } from "../../brokers/rabbitmq/client.ts";
 import { channelFailure, PRECONDITION_FAILED } from "../../brokers/rabbitmq/failure.ts";
 import type { BrokerError } from "../../brokers/supervise.ts";
@@ -16,6 +16,11 @@ import type { Report } from "../../component.ts";
 import type { Properties } from "./properties.ts";
 
 type Failed = Extract<Report, { result: "failed" }>;
+
+/** What amqplib throws where a channel has ended. */
+function isClosedChannel(error: unknown): boolean {
+  return error instanceof Error && error.name === "IllegalOperationError";
+}
 
 export function failed({ error, message }: { readonly error: string; readonly message: string }): Failed {
   return { result: "failed", error, message };
@@ -99,7 +104,7 @@ export class Outlet {
     try {
       this.#send(routingKey, body, properties, key);
     } catch (error) {
-      if (error instanceof IllegalOperationError) void this.over.then((why) => resolve(failed(why)));
+      if (isClosedChannel(error)) void this.over.then((why) => resolve(failed(why)));
       else resolve(unsendable(error));
     }
     const report = await promise;

@@ -66,7 +66,7 @@ test("a channel that the broker closes tells the error, then its end, and only t
   });
   await waitFor("all", () => told.length === 3);
   assert.deepEqual(told, ["error 404", "close", "no"]);
-  assert.throws(() => channel.publish("", "", Buffer.from("x")), IllegalOperationError);
+  assert.throws(() => channel.publish("", "", Buffer.from("x")), { name: "IllegalOperationError" });
 });
 
 test("an acknowledgement on a channel that has ended throws; the messages are back in the queue", async (t) => {
