@@ -51,7 +51,7 @@ export class Run {
     const { chance, clock } = machine;
     this.#tuning = {
       retention: {
-        ageMs: chance.odds(0.5) ? 300 * DAY : 600_000,
+        ageMs: chance.odds(0.5) ? 300 * DAY : chance.odds(0.5) ? 600_000 : 20_000,
         bytes: chance.odds(0.5) ? 12_000 : 1 << 30,
         dead: { ageMs: 300 * DAY, bytes: 1 << 30 },
       },
