@@ -225,6 +225,7 @@ export class Connection implements SessionOwner {
 
   #deny({ kind, code, message, retryMs }: Denial): void {
     if (kind === "later") {
+      this.#broadcast.counters.refused++;
       this.close(LOAD, "load", retryMs);
       return;
     }
@@ -243,6 +244,10 @@ export class Connection implements SessionOwner {
       this.#unsubscribe(name);
       this.tell(say.unsubscribed(name, undefined, "revoked"));
     }
+  }
+
+  onChannels(): Iterable<string> {
+    return this.#joined.names();
   }
 
   ended(why: SessionEnd): void {

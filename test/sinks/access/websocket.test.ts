@@ -106,3 +106,28 @@ test("a client that is gone by the time of the judge's answer holds no place", a
   answers[1]?.();
   await client.hears("welcome");
 });
+
+test("a judge that is asked about channels may take one back, alone, and isn't asked about what it couldn't grant", async (t) => {
+  let taken = "";
+  const judge = await Endpoint.start(({ question }) => {
+    const [channel] = question.channels as string[];
+    return { status: channel !== undefined && channel === taken ? 403 : 200, body: { user: "ann" } };
+  });
+  t.after(() => judge.close());
+  const auth = `{ type: http, url: "${judge.url}", asks: [subscribe], refresh: 1s }`;
+  const live = await startLive(t, { auth });
+  const client = await live.client({ headers: bearing("x") });
+  for (const channel of ["a", "room.*", "room.1"]) client.say({ type: "subscribe", channel, ref: channel });
+  await client.hears("subscribed", 3);
+  client.say({ type: "subscribe", channel: "secret", ref: "s" });
+  assert.equal((await client.hears("error")).ref, "s");
+  assert.ok(!judge.asked.some(({ body }) => body.includes("secret")));
+  taken = "room.*";
+  assert.equal((await client.hears("unsubscribed")).channel, "room.*");
+  await live.post("room.2", 2);
+  await live.post("room.1", 1);
+  await live.post("a", 3);
+  await waitFor("what is left", () => client.numbers.includes(3));
+  assert.deepEqual(client.numbers, [1, 3]);
+  assert.equal(client.of("unsubscribed").length, 1);
+});

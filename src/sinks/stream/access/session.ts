@@ -15,6 +15,8 @@ export interface SessionOwner {
   /** Other grants, or another expiry: channels that aren't open any more are to be cut, alone. */
   changed(admission: Admission): void;
   ended(why: SessionEnd): void;
+  /** What it is on, as it asked for it: for a judge that is asked about each channel. Absent: what it came with. */
+  onChannels?(): Iterable<string>;
 }
 
 /** What a judge is asked beside whether a reader may come in. */
@@ -60,6 +62,11 @@ export class Session {
    */
   ask(action: JudgedAction, channel: string): Promise<Denial | null> | null {
     return this.#keeper.ask(this, action, channel);
+  }
+
+  /** For its keeper. */
+  channels(): readonly string[] {
+    return [...(this.#owner.onChannels?.() ?? [])];
   }
 
   get closed(): boolean {

@@ -1,5 +1,6 @@
 /** All sessions of a stream: when each expires, when it is judged again, and what is revoked from it. */
 import type { Clock } from "../../../ports.ts";
+import { grantOf, mayPublish } from "../channels.ts";
 import { type Admission, type Credential, type Denial, final, type Verdict } from "./admission.ts";
 import type { Judging } from "./authority.ts";
 import { Deadlines } from "./deadlines.ts";
@@ -66,7 +67,10 @@ export class Sessions implements SessionKeeper {
 
   ask(session: Session, action: JudgedAction, channel: string): Promise<Denial | null> | null {
     const { admission, credential } = session;
-    return this.#options.judging?.ask(action, channel, credential, admission) ?? null;
+    const granted =
+      action === "subscribe" ? grantOf(admission, channel) !== null : mayPublish(admission, channel);
+    // Nobody has the judge asked about what it couldn't grant.
+    return granted ? (this.#options.judging?.ask(action, channel, credential, admission) ?? null) : null;
   }
 
   async revoke(user: string, channel: string | null, forMs: number): Promise<number> {
@@ -105,18 +109,36 @@ export class Sessions implements SessionKeeper {
     const { judge, judging } = this.#options;
     const verdict = await judge(session.credential, true);
     if (session.closed) return;
-    if (verdict.admitted && verdict.admission.user === session.admission.user)
-      this.#renewed(session, verdict);
-    else if (!verdict.admitted && verdict.denial.kind === "later") {
+    if (verdict.admitted && verdict.admission.user === session.admission.user) {
+      this.#renewed(session, verdict, await this.#refused(session, verdict.admission));
+    } else if (!verdict.admitted && verdict.denial.kind === "later") {
       // Nobody says no: it stays for a while.
       if (judging === null || ageMs > judging.graceMs) session.end("expired");
       else this.#schedule(session);
     } else session.end("revoked");
   }
 
-  #renewed(session: Session, { admission, credential }: Extract<Verdict, { admitted: true }>): void {
+  /** Of what it is on, what the judge doesn't let it stay on. Where it says nothing, it stays until it is asked again. */
+  async #refused(session: Session, admission: Admission): Promise<string[]> {
+    const { judging } = this.#options;
+    const channels = session.channels().filter((channel) => grantOf(admission, channel) !== null);
+    const asked = channels.map(async (channel) => {
+      const denial = await judging?.ask("subscribe", channel, session.credential, admission);
+      return denial == null || denial.kind === "later" ? [] : [channel];
+    });
+    return (await Promise.all(asked)).flat();
+  }
+
+  /** `refused`: channels beside those that are revoked. */
+  #renewed(
+    session: Session,
+    { admission, credential }: Extract<Verdict, { admitted: true }>,
+    refused: readonly string[] = [],
+  ): void {
     if (session.closed) return;
-    session.change(admission, this.#kept(credential));
+    // As it is now: it may have been revoked since it was judged.
+    const { channels } = this.#options.revocations.of(admission.user, credential.issuedAt);
+    session.change({ ...admission, denied: [...channels, ...refused] }, this.#kept(credential));
     if (!session.closed) this.#judgedNow(session);
   }
 
