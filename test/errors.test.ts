@@ -50,7 +50,7 @@ const LEAT_ERRORS: readonly Place[] = [
 
 const ANSWERS: readonly Place[] = [
   {
-    files: ["src/{http,admin,console}/**/*.ts", "src/sinks/sse/*.ts", "src/sinks/stream/*.ts"],
+    files: ["src/{http,admin,console}/**/*.ts", "src/sinks/{sse,stream,websocket}/*.ts"],
     pattern: /answerError\(\s*request,\s*response,\s*\d+,\s*("\w+")/g,
   },
   {
@@ -61,10 +61,16 @@ const ANSWERS: readonly Place[] = [
   { files: "src/sinks/stream/access/*.ts", pattern: /\b(?:final|later)\(\s*\d+,\s*("\w+")/g },
   { files: "src/sinks/stream/channels.ts", pattern: /refused\(\d+, ("\w+")/g },
   { files: "src/daemon/source-host.ts", pattern: /over\(("\w+")/g },
+  { files: "src/sinks/websocket/handshake.ts", pattern: /\brefuse\([^,]+, \d+, ("\w+")/g },
   { files: "src/http/body.ts", pattern: /settle\(("\w+")/g },
 ];
 
 const FAULTS: readonly Place[] = [{ files: "src/sources/webhook/verify/*.ts", pattern: /\bfault\(("\w+")/g }];
+
+const CLIENTS: readonly Place[] = [
+  { files: "src/sinks/websocket/*.ts", pattern: /\bcode: ("\w+")/g },
+  { files: "src/sinks/websocket/connection.ts", pattern: /#refuse\(\s*("\w+")/g },
+];
 
 const BROKER_REFUSALS: readonly Place[] = [
   { files: "src/sources/take.ts", pattern: /overLimit\(\s*arrival,\s*position,\s*("\w+")/g },
@@ -126,6 +132,7 @@ test("every LeatError is listed with its kind and what to do, and nothing else i
 
 for (const [section, places, elsewhere] of [
   ["What senders and readers are told", ANSWERS, rows("Of Leat itself")],
+  ["What a WebSocket's clients are told", CLIENTS, null],
   ["Why a webhook's proof wasn't taken", FAULTS, null],
   ["Why something of a broker was refused", BROKER_REFUSALS, null],
   ["Why a delivery failed or is dead", DELIVERIES, rows("Why a source or sink waits for its broker")],
@@ -147,6 +154,7 @@ test("the tables are in the order of their codes", () => {
   for (const section of [
     "Of Leat itself",
     "What senders and readers are told",
+    "What a WebSocket's clients are told",
     "Why something of a broker was refused",
     "Why a delivery failed or is dead",
     "Why a source or sink waits for its broker",

@@ -75,6 +75,7 @@ export function createScrape({ counter, gauge }: MetricMakers): Scrape {
   };
   const sinkConnected = gauge("sink_connected", "1 while a sink has its broker.", "sink");
   const readers = gauge("readers", "Connected readers of a stream.", "sink");
+  const members = gauge("members", "Members of a stream's channels with presence.", "sink");
   const streams = createStreamCounters((name, help) => counter(name, help, "sink"));
   const paused = gauge("sink_paused", "1 while a sink waits for a person to resume it.", "sink");
   const breaker = gauge("breaker_open", "1 while a sink's breaker is open.", "sink");
@@ -142,11 +143,20 @@ export function createScrape({ counter, gauge }: MetricMakers): Scrape {
   }
 
   function readSinks(daemon: DaemonFace): void {
-    for (const metric of [sinkConnected, readers, streams, paused, breaker]) metric.reset();
-    for (const { name, kind, state, standing, readers: connected, tally } of daemon.sinks()) {
+    for (const metric of [sinkConnected, readers, members, streams, paused, breaker]) metric.reset();
+    for (const {
+      name,
+      kind,
+      state,
+      standing,
+      readers: connected,
+      members: present,
+      tally,
+    } of daemon.sinks()) {
       if (tally !== null) streams.set(name, tally);
       if (standing !== null) sinkConnected.set({ sink: name }, standing.state === "connected" ? 1 : 0);
       if (connected !== null) readers.set({ sink: name }, connected);
+      if (present !== null) members.set({ sink: name }, present);
       if (kind === "stream") continue;
       paused.set({ sink: name }, state.paused === null ? 0 : 1);
       breaker.set({ sink: name }, state.breaker === null ? 0 : 1);

@@ -13,6 +13,10 @@ const HELP: Readonly<Record<keyof StreamTally, readonly [name: string, help: str
   ],
   closed: ["stream_closed_total", "Readers closed because they took too long."],
   refused: ["stream_refused_total", "Readers asked to come back later."],
+  ephemeral: [
+    "stream_ephemeral_total",
+    "Messages that clients published to those who were there, and that are kept nowhere.",
+  ],
 };
 
 export interface StreamCounters {

@@ -33,11 +33,13 @@ export interface SinkStatus {
   readonly probing: boolean;
   /** Connected clients of a stream; null where there can be none. */
   readonly readers: number | null;
+  /** Members of a stream's channels with presence, one on two of them counted twice; null for another sink. */
+  readonly members: number | null;
   /** What a stream has counted since it was made; null for another sink. */
   readonly tally: StreamTally | null;
 }
 
-export type StreamTally = Omit<StreamMetrics, "readers">;
+export type StreamTally = Omit<StreamMetrics, "readers" | "members">;
 
 /** How a source or sink stands with its broker. */
 export interface StandingStatus {

@@ -33,6 +33,7 @@ export function sinkStatuses(
       inFlight: sink.kind === "pushed" ? (gates.get(sink.plan.name)?.inFlight ?? 0) : null,
       probing: gates.get(sink.plan.name)?.breaker === "probing",
       readers: stream?.readers ?? null,
+      members: stream?.members ?? null,
       tally: stream,
     };
   });

@@ -15,13 +15,28 @@ export interface StreamMetrics {
   readonly closed: number;
   /** Readers asked to come back later. */
   readonly refused: number;
+  /** Messages that were handed to those who were there, and kept nowhere. */
+  readonly ephemeral: number;
+  /** Now: who is on channels with presence, by user and channel. */
+  readonly members: number;
 }
 
 /** Counts of one stream, moved by its readers. */
 export type StreamCounters = { -readonly [K in keyof StreamMetrics]: number };
 
 export function newCounters(): StreamCounters {
-  return { readers: 0, frames: 0, bytes: 0, gaps: 0, stalled: 0, dropped: 0, closed: 0, refused: 0 };
+  return {
+    readers: 0,
+    frames: 0,
+    bytes: 0,
+    gaps: 0,
+    stalled: 0,
+    dropped: 0,
+    closed: 0,
+    refused: 0,
+    ephemeral: 0,
+    members: 0,
+  };
 }
 
 /** A stream that says how it is doing. */

@@ -15,6 +15,7 @@ import { queryOf } from "../../http/target.ts";
 import type { Rate } from "../../plan.ts";
 import { type Chance, type Clock, type Logger, systemChance } from "../../ports.ts";
 import type { Access } from "../stream/access/access.ts";
+import { later, type Verdict } from "../stream/access/admission.ts";
 import { Deadlines } from "../stream/access/deadlines.ts";
 import { answerDenial, passGate } from "../stream/access/gate.ts";
 import { Broadcast, type BroadcastOptions } from "../stream/broadcast.ts";
@@ -26,6 +27,7 @@ import { type Common, Connection, type Entrance } from "./connection.ts";
 import type { Crowd } from "./crowd.ts";
 import { deflatedFrame, PING_FRAME, textFrame } from "./frame.ts";
 import { Handshake, refuseOrigin } from "./handshake.ts";
+import { longPoll, wantsJson } from "./long-poll.ts";
 import * as say from "./messages.ts";
 import type { Publisher } from "./publisher.ts";
 
@@ -37,6 +39,10 @@ const CLOSE_SPREAD_MS = 1000;
 
 /** A drain closes no slower than this, whatever its window. */
 const DRAIN_STEP_MS = 10;
+
+const NOT_NOW = later(503, "try_again", "Not now: try again in a moment.", 2000);
+
+type Admitted = Extract<Verdict, { admitted: true }>;
 
 export interface WebSocketOptions extends Omit<BroadcastOptions, "encode" | "signals"> {
   readonly path: string;
@@ -82,6 +88,9 @@ export class WebSocketEndpoint implements UpgradableEndpoint {
   readonly #unconnected: Deadlines<Connection>;
   #leaving: "drain" | "restart" | null = null;
   readonly #stopping = new AbortController();
+  /** Of a drain, and of a stop without one. */
+  readonly #leavingSignal = new AbortController();
+  #polls = 0;
   #draining: Promise<void> | null = null;
   #refused = 0;
   #whenNone: (() => void) | null = null;
@@ -158,7 +167,8 @@ export class WebSocketEndpoint implements UpgradableEndpoint {
     if (more !== null) {
       for (const name of Object.keys(sum) as (keyof StreamMetrics)[]) sum[name] = counters[name] + more[name];
     }
-    return { ...sum, readers: this.#connections.size };
+    const { handed, present } = this.#options.crowd;
+    return { ...sum, readers: this.#connections.size + this.#polls, ephemeral: handed, members: present };
   }
 
   // ----------------------------------------------------------------------------------------------------- connections
@@ -170,9 +180,37 @@ export class WebSocketEndpoint implements UpgradableEndpoint {
       answerDenial(request, response, passed.verdict.denial);
       return;
     }
+    if (wantsJson(request)) {
+      await this.#poll(request, response, passed.query, passed.verdict);
+      return;
+    }
     const more = ["upgrade", "websocket", "connection", "upgrade"];
     const message = "This stream is read over a WebSocket.";
     answerError(request, response, 426, "upgrade_required", message, more);
+  }
+
+  async #poll(
+    request: IncomingMessage,
+    response: ServerResponse,
+    query: URLSearchParams,
+    verdict: Admitted,
+  ): Promise<void> {
+    const { access, maxChannels, history, clock } = this.#options;
+    if (this.#leaving !== null) {
+      answerDenial(request, response, NOT_NOW);
+      return;
+    }
+    this.#polls++;
+    response.on("close", () => this.#polls--);
+    const reading = {
+      access,
+      broadcast: this.#plain,
+      history,
+      clock,
+      maxChannels,
+      ending: this.#leavingSignal.signal,
+    };
+    await longPoll(reading, request, response, query, verdict);
   }
 
   upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
@@ -199,8 +237,10 @@ export class WebSocketEndpoint implements UpgradableEndpoint {
     // What is wrong with a frame is told by the code with which `ws` closes; what is wrong with the socket, by its end.
     webSocket.on("error", () => {});
     webSocket.on("close", () => this.#gone(connection));
-    if (this.#leaving !== null) connection.close(RESTART, this.#leaving);
-    else if (this.#connections.size - access.taken > this.#options.maxUnentered)
+    if (this.#leaving !== null) {
+      this.#plain.counters.refused++;
+      connection.close(RESTART, this.#leaving);
+    } else if (this.#connections.size - access.taken > this.#options.maxUnentered)
       connection.close(LOAD, "load");
     else void this.#begin(connection);
   }
@@ -249,6 +289,7 @@ export class WebSocketEndpoint implements UpgradableEndpoint {
 
   #dismiss(why: "drain" | "restart", windowMs: number, hurry: AbortSignal): Promise<void> {
     this.#leaving = why;
+    this.#leavingSignal.abort();
     const open = [...this.#connections];
     const within = Math.min(windowMs, open.length * DRAIN_STEP_MS);
     return spread(open, within, this.#options.clock, hurry, (connection) => connection.close(RESTART, why));

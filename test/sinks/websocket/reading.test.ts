@@ -158,3 +158,27 @@ test("an envelope tells an event's id, type and time; bytes that are no text com
   assert.ok(Math.abs(Date.parse(String(time)) - Date.now()) < 60_000);
   assert.deepEqual(data, { channel: "a", n: 1 });
 });
+
+test("without a WebSocket the path says so, or answers long polls as an sse stream does", async (t) => {
+  const live = await startLive(t);
+  const url = `${live.running.url}/ws?channel=a`;
+  const plain = await fetch(url);
+  assert.equal(plain.status, 426);
+  assert.equal(plain.headers.get("upgrade"), "websocket");
+  await plain.text();
+  const seq = await live.post("a", 1);
+  const ask = async (query: string) => {
+    const response = await fetch(`${url}${query}`, { headers: { accept: "application/json" } });
+    return [response.status, await response.json()] as [number, { events: { seq: number }[]; next: number }];
+  };
+  const [status, first] = await ask(`&since=${seq - 1}`);
+  assert.deepEqual([status, first.events.map((event) => event.seq), first.next], [200, [seq], seq]);
+  const waiting = ask(`&since=${seq}&wait=20s`);
+  const next = await live.post("a", 2);
+  assert.deepEqual(
+    (await waiting)[1].events.map((event) => event.seq),
+    [next],
+  );
+  assert.equal((await ask("&wait=never"))[0], 400);
+  assert.equal((await ask("&channel=elsewhere"))[0], 403);
+});
