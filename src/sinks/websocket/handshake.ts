@@ -47,8 +47,21 @@ export class Handshake {
 
   /** `onOpen` is called at once, or not at all: then it is answered. */
   take(request: IncomingMessage, socket: Socket, head: Buffer, onOpen: (webSocket: WebSocket) => void): void {
+    declineWindows(request.headers);
     this.#server.handleUpgrade(request, socket, head, onOpen);
   }
+}
+
+/**
+ * Leaves out offers of compression with a smaller window than ours: who makes one gets none (RFC 7692, 7.1.2.1), where
+ * `ws` would answer 400.
+ */
+function declineWindows(headers: IncomingMessage["headers"]): void {
+  const offered = headers["sec-websocket-extensions"];
+  if (offered === undefined || !offered.includes("server_max_window_bits")) return;
+  const offers = offered.split(",").filter((offer) => !/server_max_window_bits\s*=\s*"?(?!15)/.test(offer));
+  if (offers.length > 0) headers["sec-websocket-extensions"] = offers.join(",");
+  else delete headers["sec-websocket-extensions"];
 }
 
 function badHandshake({ headers }: IncomingMessage): string {

@@ -1,0 +1,64 @@
+/** `permessage-deflate`: off unless it is asked for, and then each message compressed once for all. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { constants, inflateRawSync } from "node:zlib";
+import { waitFor } from "../../wait-for.ts";
+import { startLive } from "./kit.ts";
+import { RawSocket, TEXT } from "./raw.ts";
+
+const SYNC = { finishFlush: constants.Z_SYNC_FLUSH };
+const OFFER = { "sec-websocket-extensions": "permessage-deflate; client_max_window_bits" };
+
+test("by default no compression is agreed, whatever a client offers", async (t) => {
+  const live = await startLive(t);
+  const client = await live.client({ perMessageDeflate: true });
+  assert.equal(client.socket.extensions, "");
+});
+
+test("with compress, a client gets large messages compressed and small ones as they are; others get them plain", async (t) => {
+  const live = await startLive(t, { fields: "compress: true" });
+  const [packed, plain] = [await RawSocket.open(t, live.wsUrl, OFFER), await RawSocket.open(t, live.wsUrl)];
+  assert.match(packed.head, /permessage-deflate; server_no_context_takeover; client_no_context_takeover/);
+  assert.doesNotMatch(plain.head, /permessage-deflate/);
+  const body = { n: "x".repeat(5000) };
+  for (const raw of [packed, plain]) {
+    raw.say({ type: "subscribe", channel: "a" });
+    await raw.hears("subscribed");
+  }
+  await live.post("a", body.n);
+  await live.post("a", "small");
+  await plain.hears("event", 2);
+  const frames = () => packed.frames.filter(({ opcode }) => opcode === TEXT).slice(2);
+  await waitFor("both", () => frames().length === 2);
+  const [large, small] = frames();
+  assert.equal(large?.reserved, 4);
+  assert.ok((large?.payload.length ?? 0) < 300);
+  const tail = Buffer.from([0, 0, 0xff, 0xff]);
+  const inflated = inflateRawSync(Buffer.concat([large?.payload ?? tail, tail]), SYNC).toString();
+  assert.deepEqual(JSON.parse(inflated), plain.of("event")[0]);
+  assert.equal(small?.reserved, 0);
+});
+
+test("a client library that agrees on it reads and resumes, and what it sends compressed is taken and bounded", async (t) => {
+  const live = await startLive(t, { fields: 'compress: true, publish: ["room.*"]' });
+  const seq = await live.post("a", "y".repeat(3000));
+  const client = await live.client({ perMessageDeflate: { threshold: 0 } });
+  assert.match(client.socket.extensions, /permessage-deflate/);
+  client.say({ type: "subscribe", channel: "a", since: seq - 1 });
+  await client.hears("event");
+  assert.deepEqual(client.numbers, ["y".repeat(3000)]);
+  client.say({ type: "publish", channel: "room.1", data: "z".repeat(10_000), ref: 1 });
+  await client.hears("ack");
+  // 1 MiB of one character is a kilobyte on the wire.
+  client.say({ type: "publish", channel: "room.1", data: "z".repeat(2 ** 20), ref: 2 });
+  assert.equal(await client.closed(), 1009);
+});
+
+test("an offer with a smaller window than ours is not agreed, and the connection works without", async (t) => {
+  const live = await startLive(t, { fields: "compress: true" });
+  const offer = { "sec-websocket-extensions": "permessage-deflate; server_max_window_bits=9" };
+  const raw = await RawSocket.open(t, live.wsUrl, offer);
+  assert.equal(raw.status, 101);
+  assert.doesNotMatch(raw.head, /permessage-deflate/);
+  await raw.hears("welcome");
+});
