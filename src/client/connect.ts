@@ -162,11 +162,15 @@ class Connection<Data = unknown> implements AsyncIterable<StreamEvent<Data>> {
   }
 
   #openSocket(): Socket {
-    const { token, ticket, outbox = 1000 } = this.#options;
     const WebSocket = (this.#options.WebSocket ?? globalThis.WebSocket) as typeof globalThis.WebSocket;
     if (!WebSocket) throw new StreamError("no_websocket");
     const { signal } = this.#stop;
-    const socket = new Socket({ url: this.#url, token: provider(token), ticket, outbox, WebSocket });
+    const socket = new Socket({
+      ...this.#options,
+      url: this.#url,
+      token: provider(this.#options.token),
+      WebSocket,
+    });
     // From the next turn on, when the program has its listeners.
     void Promise.resolve()
       .then(() =>
@@ -182,17 +186,7 @@ class Connection<Data = unknown> implements AsyncIterable<StreamEvent<Data>> {
   }
 
   async #openStream(intake: Intake, signal: AbortSignal): Promise<void> {
-    const { token, credentials = false, envelope = false, events = [], silence = 60_000 } = this.#options;
-    const { ticket } = this.#options;
-    const options = {
-      url: this.#url,
-      token: provider(token),
-      ticket,
-      credentials,
-      envelope,
-      events,
-      silence,
-    };
+    const options = { ...this.#options, url: this.#url, token: provider(this.#options.token) };
     await Promise.resolve();
     const error = await keepConnected(
       (tell) => dialSse(options, intake, tell, signal),

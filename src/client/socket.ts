@@ -2,14 +2,7 @@
 import { type Ask, errorOf, Outbox, type Told } from "./outbox.ts";
 import { type Ending, Silence } from "./reconnect.ts";
 import type { Intake } from "./subscription.ts";
-import {
-  type Dropped,
-  type Gap,
-  type Presence,
-  type StatusNews,
-  StreamError,
-  type StreamEvent,
-} from "./words.ts";
+import { type StatusNews, StreamError, type StreamEvent } from "./words.ts";
 
 export interface SocketOptions {
   readonly url: string;
@@ -18,8 +11,8 @@ export interface SocketOptions {
   /** A one-use ticket for the URL; asked anew for each connection. */
   readonly ticket?: (() => string | Promise<string>) | undefined;
   readonly WebSocket: typeof WebSocket;
-  /** Publishes and questions that may be unanswered. */
-  readonly outbox: number;
+  /** Publishes and questions that may be unanswered; default 1000. */
+  readonly outbox?: number | undefined;
 }
 
 /** One channel of a subscription, as the server knows it. */
@@ -32,15 +25,16 @@ interface Wire {
 }
 
 /** With these the same thing would happen again; others that standards or proxies use are worth another try. */
-const FINAL_CODES = [1003, 1007, 1008, 1009];
+const FINAL_CODES = [1002, 1003, 1007, 1008, 1009];
 
 /** What a close asks of us: 4000-4099 stay away, 4200-4299 come back at once, all else with backoff. */
 export function endingOf(code: number, reason: string, bye?: Ending): Ending {
   const word = `closed_${code}`;
-  if (FINAL_CODES.includes(code) || (code >= 4000 && code < 4100)) {
+  const hundreds = Math.floor(code / 100);
+  if (hundreds === 40 || FINAL_CODES.includes(code)) {
     return { reason: word, error: new StreamError(word, reason || word) };
   }
-  if (code >= 4200 && code < 4300) return { reason: reason || word, retryMs: 0 };
+  if (hundreds === 42) return { reason: reason || word, retryMs: 0 };
   return { reason: reason || "network", ...bye };
 }
 
@@ -54,7 +48,7 @@ export class Socket {
 
   constructor(options: SocketOptions) {
     this.#options = options;
-    this.#outbox = new Outbox(options.outbox);
+    this.#outbox = new Outbox(options.outbox ?? 1000);
   }
 
   /**
@@ -194,12 +188,13 @@ export class Socket {
       for (const [name, { on, intake }] of this.#wires) if (on) intake.settle(name, seq as number);
     } else if (type === "subscribed") {
       if (wire?.ref === told.ref) this.#subscribed(channel, wire as Wire, seq as number);
-    } else if (type === "gap") wire?.intake.gap(channel, told as unknown as Gap);
-    else if (type === "dropped") {
-      wire?.intake.tell(() => wire.intake.emit("dropped", told as unknown as Dropped));
-    } else if (type === "join" || type === "leave") {
+    } else if (type === "gap" || type === "dropped" || type === "join" || type === "leave") {
       for (const { matches, intake } of this.#wires.values()) {
-        if (matches.test(channel)) intake.emit(type, told as unknown as Presence);
+        if (channel !== "" && !matches.test(channel)) continue;
+        const tell = () => intake.emit(type, told as never);
+        // Who comes and goes is told at once: it is no part of what a slow program may find waiting.
+        if (type === "join" || type === "leave") tell();
+        else intake.tell(tell);
       }
     } else if (this.#outbox.answer(told)) return;
     else if (type === "error" || (type === "unsubscribed" && told.code)) this.#refused(told, wire);
@@ -244,15 +239,17 @@ export class Socket {
       this.#refusal = told;
       return;
     }
-    if (told.type === "error" && told.ref !== wire.ref) return;
-    const channel = told.channel as string;
-    if (told.retry_ms !== undefined) {
-      const { ref } = wire;
-      setTimeout(() => wire.ref === ref && this.#subscribe(channel, wire), told.retry_ms);
+    const { type, channel = "", ref, retry_ms: retryMs } = told;
+    const { intake } = wire;
+    if (type === "error" && ref !== wire.ref) return;
+    if (retryMs !== undefined) {
+      setTimeout(() => wire.ref === ref && this.#subscribe(channel, wire), retryMs);
       return;
     }
-    this.delete(wire.intake);
-    wire.intake.end(errorOf(told));
+    this.#wires.delete(channel);
+    if ([...this.#wires.values()].some((other) => other.intake === intake)) {
+      intake.emit("revoked", { channels: [channel] });
+    } else intake.end(errorOf(told));
   }
 }
 

@@ -14,19 +14,22 @@ export interface SseOptions {
   /** A one-use ticket for the URL; asked anew for each connection. */
   readonly ticket?: (() => string | Promise<string>) | undefined;
   /** Send cookies to another origin. */
-  readonly credentials: boolean;
+  readonly credentials?: boolean | undefined;
   /** The sink has `envelope: true`. */
-  readonly envelope: boolean;
+  readonly envelope?: boolean | undefined;
   /** Types that the sink names by `event: true`: an EventSource gives only what it was asked for. */
-  readonly events: readonly string[];
-  /** ms. */
-  readonly silence: number;
+  readonly events?: readonly string[] | undefined;
+  /** ms; default 60000. */
+  readonly silence?: number | undefined;
 }
 
 type Tell = (news: StatusNews) => void;
 
+/** Four heartbeats, as they usually are. */
+const SILENCE_MS = 60_000;
+
 /** What the server says beside events. */
-const OWN = ["gap", "bye", "dropped", "heartbeat"];
+const OWN = ["gap", "bye", "dropped", "revoked", "heartbeat"];
 
 /** With these a proxy or an overloaded server answers in passing; any other 4xx stays as it is. */
 const PASSING = [408, 425, 429];
@@ -53,30 +56,22 @@ export async function dialSse(
 /** What the blocks of one connection say. */
 class Frames {
   bye: Ending | undefined;
-  readonly #envelope: boolean;
-  readonly #intake: Intake;
+  readonly intake: Intake;
+  readonly #envelope: boolean | undefined;
 
   constructor({ envelope }: SseOptions, intake: Intake) {
     this.#envelope = envelope;
-    this.#intake = intake;
-  }
-
-  get inbox() {
-    return this.#intake.inbox;
-  }
-
-  /** The browser comes back by itself, with the last id. */
-  resume(): void {
-    this.#intake.place("").resume();
+    this.intake = intake;
   }
 
   /** `lastId`: EventSource's; it may be an older one than the event's own. */
   take({ event, data, id }: Block, lastId = id): void {
-    const intake = this.#intake;
+    const { intake } = this;
     const seq = Number(lastId) || 0;
     if (event === "gap") intake.gap("", parsed(data) as never, seq || undefined);
-    else if (event === "dropped") intake.tell(() => intake.emit("dropped", parsed(data) as never));
-    else if (event === "bye") {
+    else if (event === "dropped" || event === "revoked") {
+      intake.tell(() => intake.emit(event, parsed(data) as never));
+    } else if (event === "bye") {
       const { reason, retry_ms: retryMs } = parsed(data) as { reason: string; retry_ms?: number };
       this.bye = { reason, retryMs };
     } else if (data !== undefined && event !== "heartbeat") {
@@ -87,10 +82,10 @@ class Frames {
   }
 
   #event(type: string, data: string, through: number, own: boolean): void {
-    const { channels } = this.#intake;
+    const { channels } = this.intake;
     if (this.#envelope) {
       const { data_base64: base64, ...event } = parsed(data) as StreamEvent & { data_base64?: string };
-      this.#intake.receive("", event.seq ?? null, { ...event, base64 }, through);
+      this.intake.receive("", event.seq ?? null, { ...event, base64 }, through);
       return;
     }
     const [channel] = channels.length === 1 && !channels[0]?.includes("*") ? channels : [];
@@ -102,7 +97,7 @@ class Frames {
       type: type === "message" ? undefined : type || undefined,
     };
     // Only an id of its own tells a repeat: an event without one belongs to the id that follows.
-    this.#intake.receive("", own && through ? through : null, event, through);
+    this.intake.receive("", own && through ? through : null, event, through);
   }
 }
 
@@ -116,7 +111,7 @@ async function fetchStream(
   const cut = new AbortController();
   const onAbort = () => cut.abort();
   signal.addEventListener("abort", onAbort, { signal: cut.signal });
-  const watch = new Silence(silence, onAbort);
+  const watch = new Silence(silence ?? SILENCE_MS, onAbort);
   try {
     const headers: Record<string, string> = { accept: "text/event-stream" };
     if (token) headers.authorization = `Bearer ${await token()}`;
@@ -129,7 +124,7 @@ async function fetchStream(
     const reader = (response.body as ReadableStream<Uint8Array>).getReader();
     for (;;) {
       // Not to read is all the back-pressure there is; the server ends it if that takes too long.
-      await frames.inbox.room();
+      await frames.intake.inbox.room();
       watch.heard();
       const { done, value } = await reader.read();
       if (done) break;
@@ -168,7 +163,7 @@ function openEventSource(
   signal: AbortSignal,
 ): Promise<Ending> {
   return new Promise((resolve) => {
-    const source = new EventSource(url, { withCredentials: options.credentials });
+    const source = new EventSource(url, { withCredentials: !!options.credentials });
     const end = (ending: Ending | Promise<Ending>) => {
       watch.end();
       source.close();
@@ -177,14 +172,14 @@ function openEventSource(
     };
     const onAbort = () => end({ reason: "closed" });
     signal.addEventListener("abort", onAbort);
-    const watch = new Silence(options.silence, () => end({ reason: "silent" }));
+    const watch = new Silence(options.silence ?? SILENCE_MS, () => end({ reason: "silent" }));
     const take = (event: Event) => {
       watch.heard();
       const { type, data, lastEventId } = event as MessageEvent;
       frames.take({ event: type, data, id: undefined }, lastEventId);
-      if (frames.inbox.full) end({ reason: "full", retryMs: 0 });
+      if (frames.intake.inbox.full) end({ reason: "full", retryMs: 0 });
     };
-    for (const name of ["message", ...OWN, ...options.events]) source.addEventListener(name, take);
+    for (const name of ["message", ...OWN, ...(options.events ?? [])]) source.addEventListener(name, take);
     source.onopen = () => tell({ status: "live" });
     source.onerror = () => {
       const ending = { reason: "network", ...frames.bye };
@@ -192,7 +187,8 @@ function openEventSource(
       if (options.ticket) end(ending);
       else if (source.readyState === 2) end(probe(url, options, ending));
       else {
-        frames.resume();
+        // The browser comes back by itself, with the last id.
+        frames.intake.place("").resume();
         tell({ status: "waiting", reason: ending.reason });
       }
     };
@@ -208,7 +204,7 @@ async function probe(url: URL, { credentials }: SseOptions, ending: Ending): Pro
 function get(
   url: URL,
   headers: Record<string, string>,
-  credentials: boolean,
+  credentials: boolean | undefined,
   signal: AbortSignal | null = null,
 ): Promise<Response> {
   return fetch(url, {

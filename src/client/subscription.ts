@@ -25,6 +25,8 @@ export interface SubscriptionNews<Data> {
   event: StreamEvent<Data>;
   gap: Gap;
   dropped: Dropped;
+  /** These are not open to this reader any more; the others go on. Where none is left it ends with `revoked`. */
+  revoked: { channels: readonly string[] };
   /** The seq up to which the program has taken all. */
   position: number;
   status: StatusNews;
