@@ -22,6 +22,7 @@ const CHUNK_BYTES = 1024 * 1024;
 const BESIDE_BYTES = 2 * 1024 * 1024;
 
 const EMPTY = Buffer.alloc(0);
+const NO_HEADERS: KafkaRecord["headers"] = [];
 
 /**
  * The records with an offset of at least `from`, in chunks of at most some 500 and 1 MiB (or one larger record).
@@ -60,6 +61,8 @@ export async function* readRecords(
 class Splitter {
   readonly #batch: RecordBatch;
   readonly #mostBytes: number;
+  /** One for all records: there are tens of thousands a second. */
+  readonly #cursor = new Cursor();
   #bytes: Buffer = EMPTY;
   #at = 0;
   #toSkip = 0;
@@ -83,9 +86,9 @@ class Splitter {
   /** Null: more bytes are needed, or all were read. */
   next(): KafkaRecord | null {
     if (this.#left === 0 || this.#toSkip > 0) return null;
-    const cursor = new Cursor(this.#bytes, this.#at);
+    const cursor = this.#cursor.over(this.#bytes, this.#at);
     const length = cursor.varint();
-    if (cursor.over) return null;
+    if (cursor.beyond) return null;
     if (length < 0) throw damaged("a record's length is below zero");
     const start = cursor.at;
     const there = this.#bytes.length - start;
@@ -95,10 +98,10 @@ class Splitter {
     this.#toSkip = length - (end - start);
     this.#at = end;
     this.#left--;
-    const inside = new Cursor(this.#bytes, start, end);
+    cursor.over(this.#bytes, start, end);
     const cutFrom = this.#toSkip === 0 ? null : length;
-    const record = readRecord(inside, this.#batch, cutFrom);
-    if (inside.over && cutFrom === null) throw damaged("a record is longer than it says");
+    const record = readRecord(cursor, this.#batch, cutFrom);
+    if (cursor.beyond && cutFrom === null) throw damaged("a record is longer than it says");
     return record;
   }
 
@@ -117,33 +120,35 @@ function readRecord(cursor: Cursor, batch: RecordBatch, cutFrom: number | null):
   const offset = batch.base + cursor.varint();
   const key = cursor.bytes();
   const value = cursor.bytes();
+  const timestamp = batch.appendTimestamp ?? batch.firstTimestamp + timestampDelta;
+  return { offset, timestamp, key, value, cutFrom, headers: readHeaders(cursor) };
+}
+
+function readHeaders(cursor: Cursor): KafkaRecord["headers"] {
+  const count = cursor.beyond ? 0 : cursor.varint();
+  if (count <= 0) return NO_HEADERS;
   const headers: [string, Buffer][] = [];
-  const count = cursor.over ? 0 : cursor.varint();
-  for (let n = 0; n < count && !cursor.over; n++) {
+  for (let n = 0; n < count && !cursor.beyond; n++) {
     const name = cursor.bytes() ?? EMPTY;
     headers.push([name.toString(), cursor.bytes() ?? EMPTY]);
   }
-  return {
-    offset,
-    timestamp: batch.appendTimestamp ?? batch.firstTimestamp + timestampDelta,
-    key,
-    value,
-    cutFrom,
-    headers,
-  };
+  return headers;
 }
 
-/** Reads the protocol's numbers. Beyond the end it reads nothing, and `over` says so. */
+/** Reads the protocol's numbers. Beyond the end it reads nothing, and `beyond` says so. */
 class Cursor {
-  readonly #bytes: Buffer;
-  readonly #end: number;
-  at: number;
-  over = false;
+  #bytes: Buffer = EMPTY;
+  #end = 0;
+  at = 0;
+  beyond = false;
 
-  constructor(bytes: Buffer, at: number, end = bytes.length) {
+  /** Begins anew, from `at` on. */
+  over(bytes: Buffer, at: number, end = bytes.length): this {
     this.#bytes = bytes;
     this.#end = end;
     this.at = at;
+    this.beyond = false;
+    return this;
   }
 
   /** Zigzag, 7 bits a byte, least first. Exact up to 2^53: offsets, lengths and milliseconds are. */
@@ -151,7 +156,7 @@ class Cursor {
     let value = 0;
     for (let scale = 1; ; scale *= 128) {
       if (this.at >= this.#end) {
-        this.over = true;
+        this.beyond = true;
         return 0;
       }
       const byte = this.#bytes[this.at++] as number;
@@ -164,10 +169,10 @@ class Cursor {
   /** With their length before them; null where that is negative. */
   bytes(): Buffer | null {
     const length = this.varint();
-    if (this.over || length < 0) return null;
+    if (this.beyond || length < 0) return null;
     const from = this.at;
     this.at = Math.min(this.#end, from + length);
-    this.over = from + length > this.#end;
+    this.beyond = from + length > this.#end;
     return this.#bytes.subarray(from, this.at);
   }
 }

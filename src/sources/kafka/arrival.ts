@@ -31,18 +31,11 @@ export function arrivalOf(topic: string, partition: number, record: KafkaRecord)
     key: keyText,
     subject: topic,
     headers: packed(record, keyText),
-    body: value === null ? NO_BODY : bodyOf(value),
+    // A view on what was fetched with it: the journal copies it when it is appended, and till then all of that is wanted.
+    body: value ?? NO_BODY,
     hops: headers.length === 0 ? 0 : hopsOf(headers),
     address: () => `${topic}/${partition}`,
   };
-}
-
-/** Larger values are most of what was fetched with them. */
-const COPIED_BYTES = 256 * 1024;
-
-/** A copy: a view would keep a whole fetch in memory for as long as the event waits somewhere. */
-function bodyOf(value: Buffer): Uint8Array {
-  return value.length > COPIED_BYTES ? value : Buffer.from(value);
 }
 
 /** CloudEvents' Kafka binding 1.0.2. */
