@@ -185,3 +185,39 @@ test("with no daemon there, a command says so and ends with 1; wrong usage too",
     assert.match(wrong.stderr, /^leat: /);
   }
 });
+
+test("leat revoke takes a stream from a user, and leat restore gives it back", async (t) => {
+  const { admin } = await startForTest(
+    t,
+    `
+sources: { in: { type: webhook, path: /in, verify: { type: none } } }
+sinks:
+  tabs: { type: sse, path: /events, auth: { type: http, url: "http://127.0.0.1:9/" }, channels: ["**"] }
+routes: { all: { from: in, to: tabs } }
+`,
+  );
+  const revoked = await leat([
+    "revoke",
+    "tabs",
+    "42",
+    "--channel",
+    "room.7",
+    "--for",
+    "1h",
+    "--admin",
+    admin,
+  ]);
+  assert.deepEqual([revoked.code, revoked.stderr], [0, ""]);
+  assert.match(revoked.stdout, /Revoked: 0 connections/);
+  const { json } = await getJson(`${admin}/api/sinks/tabs/revocations`);
+  assert.deepEqual(
+    (json.revocations as { user: string; channel: string }[]).map(({ user, channel }) => [user, channel]),
+    [["42", "room.7"]],
+  );
+  const restored = await leat(["restore", "tabs", "42", "--channel", "room.7", "--admin", admin]);
+  assert.match(restored.stdout, /^Restored\.$/m);
+  assert.match((await leat(["restore", "tabs", "42", "--admin", admin])).stdout, /Nothing was revoked/);
+  const unknown = await leat(["revoke", "in", "42", "--admin", admin]);
+  assert.equal(unknown.code, 1);
+  assert.match(unknown.stderr, /There is no stream in/);
+});

@@ -313,6 +313,22 @@ describe("a judge's answers", () => {
     );
   });
 
+  test("that are kept are bounded by their length, the oldest going first", async () => {
+    await withJudgeAlone(
+      () => ({ ...KEPT, body: { claims: { more: "x".repeat(60_000) } } }),
+      async (judge, server) => {
+        const ask = (n: number) => judge.ask("connect", [String(n)], CREDENTIAL, null);
+        for (let n = 0; n < 300; n++) await ask(n);
+        assert.equal(server.asked.length, 300);
+        await ask(299);
+        await ask(30);
+        assert.equal(server.asked.length, 300, "the latest are kept");
+        await ask(0);
+        assert.equal(server.asked.length, 301);
+      },
+    );
+  });
+
   test("are one for all who ask the same at once", async () => {
     await withJudgeAlone(
       () => ({}),

@@ -102,6 +102,18 @@ describe("tokens by a shared secret", () => {
     });
   });
 
+  test("one that ends after the end of days is good, and one whose times are no numbers isn't", async () => {
+    await withStream({ auth: byHmac }, async (stream) => {
+      for (const exp of [1e12, 1e300, now() + 0.5])
+        assert.equal(await statusOf(stream, bearing(await mint({ exp }))), 200, String(exp));
+      for (const times of [{ exp: null }, { exp: true }, { exp: [now() + 60] }, { exp: -1 }, { nbf: "now" }])
+        assert.equal(await statusOf(stream, bearing(await mint(times))), 401, JSON.stringify(times));
+      const reader = await open(stream, "channel=a", bearing(await mint({ exp: 1e300 })));
+      assert.ok(!reader.ended);
+      reader.close();
+    });
+  });
+
   test("clocks may be apart by the tolerance", async () => {
     await withStream({ auth: { ...byHmac, tolerance: "20s" } }, async (stream) => {
       assert.equal(await statusOf(stream, bearing(await mint({ exp: now() - 5 }))), 200);

@@ -35,19 +35,23 @@ export interface JudgeOptions {
   readonly log: Logger;
 }
 
+/** Kept of its answers: so many, of so many characters in all. */
 const MOST_CACHED = 10_000;
+const MOST_CACHED_LENGTH = 16 * 1024 * 1024;
 const RETRY_MS = 2000;
 
 interface Cached {
   readonly judged: Judged;
   /** Monotonic, ms. */
   readonly until: number;
+  readonly length: number;
 }
 
 export class Judge {
   readonly #options: JudgeOptions;
   /** Oldest first. */
   readonly #cache = new Map<string, Cached>();
+  #cachedLength = 0;
   /** Who asks the same at once is answered together. */
   readonly #underWay = new Map<string, Promise<Judged>>();
   #failing = false;
@@ -63,6 +67,7 @@ export class Judge {
   /** What it said before is asked anew. */
   forget(): void {
     this.#cache.clear();
+    this.#cachedLength = 0;
   }
 
   /**
@@ -102,13 +107,24 @@ export class Judge {
     const answer = await outside.ask("POST", all, question);
     const judged = this.#read(answer, identity, sent.authorization !== undefined);
     const ms = answer.ok && isVerdict(judged) ? Math.min(maxCacheMs, maxAgeMs(answer.headers)) : 0;
-    this.#cache.delete(key);
-    if (ms > 0) {
-      this.#cache.set(key, { judged, until: clock.monotonic() + ms });
-      const [oldest] = this.#cache.keys();
-      if (this.#cache.size > MOST_CACHED && oldest !== undefined) this.#cache.delete(oldest);
-    }
+    this.#drop(key);
+    if (ms > 0 && answer.ok)
+      this.#keep(key, { judged, until: clock.monotonic() + ms, length: answer.body.length });
     return judged;
+  }
+
+  #keep(key: string, cached: Cached): void {
+    this.#cache.set(key, cached);
+    this.#cachedLength += cached.length;
+    for (const oldest of this.#cache.keys()) {
+      if (this.#cache.size <= MOST_CACHED && this.#cachedLength <= MOST_CACHED_LENGTH) return;
+      this.#drop(oldest);
+    }
+  }
+
+  #drop(key: string): void {
+    this.#cachedLength -= this.#cache.get(key)?.length ?? 0;
+    this.#cache.delete(key);
   }
 
   #read(answer: OutsideAnswer, identity: Identity | null, shown: boolean): Judged {

@@ -84,6 +84,12 @@ export class JwtAuthority implements Authority {
     };
   }
 
+  /** A time that can't be says nothing: what was revoked then counts. */
+  #issuedAt(iat: unknown): number | null {
+    const latest = this.#clock.wall() + this.#rules.toleranceMs;
+    return typeof iat === "number" && iat * 1000 <= latest ? iat * 1000 : null;
+  }
+
   #identity(payload: JWTPayload): Judged {
     const { user: claim, toleranceMs } = this.#rules;
     const user = Object.hasOwn(payload, claim) ? payload[claim] : undefined;
@@ -94,7 +100,7 @@ export class JwtAuthority implements Authority {
         claims: payload,
         // As long as it would be taken: one that came back within the tolerance would be closed at once.
         expiresAt: (payload.exp as number) * 1000 + toleranceMs,
-        issuedAt: payload.iat === undefined ? null : payload.iat * 1000,
+        issuedAt: this.#issuedAt(payload.iat),
         channels: null,
         publish: null,
       },
