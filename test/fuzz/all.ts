@@ -12,6 +12,7 @@ import { receivers } from "./receivers.ts";
 import { servedProperties } from "./served.ts";
 import { signatures } from "./signatures.ts";
 import { streams } from "./streams.ts";
+import { websocket } from "./websocket.ts";
 
 export const properties: readonly Property[] = [
   ...fields,
@@ -21,6 +22,7 @@ export const properties: readonly Property[] = [
   ...bodies,
   ...lines,
   ...streams,
+  ...websocket,
   ...access,
   ...outbound,
   ...receivers,
