@@ -14,7 +14,7 @@ import { Sessions } from "../../../src/sinks/stream/access/sessions.ts";
 import { Slots } from "../../../src/sinks/stream/access/slots.ts";
 import { grantOf, mayPublish, selectChannels } from "../../../src/sinks/stream/channels.ts";
 import { SimulatedClock } from "../../journal/simulation/simulated-clock.ts";
-import { openTo } from "../stream-kit.ts";
+import { openTo, quietLog } from "../stream-kit.ts";
 
 describe("a template on claims", () => {
   const fill = (template: string, claims: object) =>
@@ -201,6 +201,7 @@ describe("a session", () => {
       const ended: string[] = [];
       const sessions = new Sessions({
         clock,
+        log: quietLog(),
         judging: null,
         revocations: new Revocations({ clock }),
         judge: async () => {

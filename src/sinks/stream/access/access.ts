@@ -98,6 +98,7 @@ export class Access {
     this.#tickets = new Tickets(host.clock, config.ticket?.ttl ?? TICKET_TTL_MS);
     this.#sessions = new Sessions({
       clock: host.clock,
+      log: host.log,
       judging: this.#authorities.judging,
       revocations: this.#revocations,
       judge: (credential, fresh) => this.#verdict(credential, fresh),

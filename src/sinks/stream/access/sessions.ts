@@ -1,5 +1,5 @@
 /** All sessions of a stream: when each expires, when it is judged again, and what is revoked from it. */
-import type { Clock } from "../../../ports.ts";
+import type { Clock, Logger } from "../../../ports.ts";
 import { grantOf, mayPublish } from "../channels.ts";
 import { type Admission, type Credential, type Denial, final, type Verdict } from "./admission.ts";
 import type { Judging } from "./authority.ts";
@@ -9,6 +9,7 @@ import { type JudgedAction, Session, type SessionKeeper, type SessionOwner } fro
 
 export interface SessionsOptions {
   readonly clock: Clock;
+  readonly log: Logger;
   /** Null: what was judged once holds until it expires. */
   readonly judging: Judging | null;
   readonly revocations: Revocations;
@@ -102,7 +103,13 @@ export class Sessions implements SessionKeeper {
     const now = this.#options.clock.monotonic();
     const { expires, judged } = this.#times.get(session) as Times;
     if (expires <= now) session.end("expired");
-    else void this.#judgeAgain(session, now - judged);
+    else {
+      this.#judgeAgain(session, now - judged).catch((err: unknown) => {
+        // A defect: one reader comes back, nothing else.
+        this.#options.log.error({ err }, "a reader could not be judged again");
+        session.end("expired");
+      });
+    }
   }
 
   async #judgeAgain(session: Session, ageMs: number): Promise<void> {
