@@ -9,7 +9,7 @@ import { fieldOf, shapeOf } from "../src/config/walk.ts";
 const SRC = resolve(import.meta.dirname, "../src");
 
 /** What sources or sinks of several types share. */
-const SHARED = ["stream", "attributes", "in-turn", "take", "tell", "trace"];
+const SHARED = ["stream", "attributes", "in-turn", "take", "tell", "trace", "unsettled"];
 
 function folders(kind: "sources" | "sinks"): string[] {
   return readdirSync(resolve(SRC, kind))
