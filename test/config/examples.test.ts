@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { globSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { test } from "node:test";
@@ -15,6 +15,12 @@ function problemsOf(result: LoadResult): string[] {
 for (const name of readdirSync(join(ROOT, "config"))) {
   test(`the example ${name} has nothing wrong with it, and no warning`, () => {
     assert.deepEqual(problemsOf(readConfiguration([join(ROOT, "config", name)], { readEnv: false })), []);
+  });
+}
+
+for (const name of globSync("examples/*/leat.yaml", { cwd: ROOT })) {
+  test(`${name} has nothing wrong with it, and no warning`, () => {
+    assert.deepEqual(problemsOf(readConfiguration([join(ROOT, name)], { readEnv: false })), []);
   });
 }
 

@@ -81,6 +81,8 @@ export class SseConnection implements ReaderOwner {
     // Cut off between the two, a reader must not come back with a position behind a gap that it never heard of.
     this.#outlet.send(encodeHello(gap === null ? position : 0, options.retryMs()));
     if (gap !== null) this.#outlet.send(encodeGap(gap, position));
+    // A script that opens its EventSources itself can't see the greeting's id, and would lose what comes until its first one.
+    else if (heartbeatEvents) this.#outlet.send(encodeHeartbeatEvent(position));
     socket.uncork();
     this.reader.start();
   }
