@@ -6,12 +6,10 @@
  * expires or is revoked, and renews it in place.
  */
 import type { IncomingMessage } from "node:http";
+import type { SlowPolicy } from "../backlog.ts";
 
 /** What a token or the judge says of a reader. Never trusted further than a template puts it. */
 export type Claims = Readonly<Record<string, unknown>>;
-
-/** What becomes of a reader that takes less than comes: `docs/access.md`. */
-export type SlowPolicy = "close" | "drop_oldest" | "latest";
 
 /** An entry of `channels`, its templates filled in. */
 export interface ChannelGrant {

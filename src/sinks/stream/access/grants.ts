@@ -1,6 +1,7 @@
 /** From who a reader is to what it may do: the sink's `channels` and `publish`, filled in with its claims. Pure. */
 import { covers } from "../../../pattern.ts";
-import type { Admission, ChannelGrant, Claims, Identity, SlowPolicy } from "./admission.ts";
+import type { SlowPolicy } from "../backlog.ts";
+import type { Admission, ChannelGrant, Claims, Identity } from "./admission.ts";
 import { type ClaimTemplate, compileClaimTemplate } from "./claims.ts";
 
 /** An entry as the configuration has it: a name alone, or what it says beside it. */

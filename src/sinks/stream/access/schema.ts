@@ -1,7 +1,8 @@
 /** Who may read, as the YAML says it: the fields that every stream has. */
 import { z } from "zod";
-import { duration, flag, integer, object, oneOf, oneOrList, text } from "../../../config/fields.ts";
+import { duration, flag, integer, object, oneOrList, text } from "../../../config/fields.ts";
 import { network } from "../../webhook/config.ts";
+import { slowPolicy } from "../fields.ts";
 import { templateProblem } from "./claims.ts";
 import { auth, judge } from "./schema-auth.ts";
 
@@ -32,7 +33,7 @@ const channelEntry = z.union([
       .default(false)
       .describe("messages are handed to those who are there and kept nowhere: cursors, typing (websocket)"),
     presence: flag().default(false).describe("readers may see who is on it (websocket)"),
-    slow: oneOf(["close", "drop_oldest", "latest"])
+    slow: slowPolicy
       .optional()
       .describe(
         "what becomes of a reader of this channel that takes less than comes, if not what `slow` says",
