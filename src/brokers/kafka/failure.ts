@@ -1,4 +1,5 @@
 /** What kafkajs' errors mean: a word, what a person should do, and whether only a person can mend it. */
+import { networkFailure } from "../network.ts";
 import { BrokerError } from "../supervise.ts";
 
 /** The fields of kafkajs' errors that tell anything; its messages are for people only. */
@@ -97,23 +98,6 @@ const BY_TYPE: Readonly<Record<string, Meaning>> = {
   RECORD_LIST_TOO_LARGE: { error: "too_large", remedy: "it is over the topic's segment.bytes" },
 };
 
-const BY_CODE: Readonly<Record<string, Meaning>> = {
-  ECONNREFUSED: { error: "connection_refused", remedy: "nobody listens there: is the broker up?" },
-  ENOTFOUND: { error: "dns", remedy: "the broker's name isn't known: check brokers" },
-  EAI_AGAIN: { error: "dns", remedy: "the name server doesn't answer" },
-  ECONNRESET: { error: "reset", remedy: "the broker, or something between, cut the connection" },
-  EPIPE: { error: "reset", remedy: "the broker, or something between, cut the connection" },
-  ETIMEDOUT: { error: "timeout", remedy: "the broker doesn't answer" },
-  EHOSTUNREACH: { error: "unreachable", remedy: "there is no way to the broker's address" },
-  ENETUNREACH: { error: "unreachable", remedy: "there is no way to the broker's address" },
-};
-
-const TLS: Meaning = {
-  error: "tls",
-  remedy: "TLS failed: check tls.ca, tls.cert and tls.servername, and that the port speaks TLS",
-  calm: true,
-};
-
 const BY_NAME: Readonly<Record<string, Meaning>> = {
   KafkaJSSASLAuthenticationError: AUTH,
   KafkaJSRequestTimeoutError: { error: "timeout", remedy: "the broker doesn't answer in time" },
@@ -134,13 +118,17 @@ const BY_NAME: Readonly<Record<string, Meaning>> = {
   },
 };
 
-const isTls = (code: string) =>
-  /^(ERR_TLS|ERR_SSL|CERT_|UNABLE_TO_|DEPTH_ZERO|SELF_SIGNED|EPROTO|ERR_OSSL)/.test(code);
+function ofNetwork(code: string): Meaning | undefined {
+  const failure = networkFailure(code);
+  if (failure === null) return undefined;
+  const { error, message, calm } = failure;
+  return { error, remedy: message, ...(calm ? { calm } : {}) };
+}
 
 function meaningOf(error: unknown): Meaning | null {
   const all = chain(error);
   for (const { type, code } of all) {
-    const meaning = BY_TYPE[type] ?? BY_CODE[code] ?? (isTls(code) ? TLS : undefined);
+    const meaning = BY_TYPE[type] ?? ofNetwork(code);
     if (meaning !== undefined) return meaning;
   }
   // The innermost name: the outer ones are those of the retries.

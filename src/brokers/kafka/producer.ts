@@ -7,7 +7,7 @@
  * What comes while a request is under way goes together in the next one.
  */
 import type { Message, ProducerConfig, RecordMetadata } from "kafkajs";
-import type { Clock } from "../../ports.ts";
+import type { Chance, Clock } from "../../ports.ts";
 import { BrokerError } from "../supervise.ts";
 import { type Client, REQUEST_MS } from "./client.ts";
 import { asBrokerError, protocolError } from "./failure.ts";
@@ -45,6 +45,7 @@ const OF_TOPIC = new Set([
 export interface ProducerOptions {
   readonly compression: Compression;
   readonly clock: Clock;
+  readonly chance: Chance;
   /** Rejects with a BrokerError where a topic isn't there, or nobody knows. */
   exists(topic: string): Promise<void>;
   /** This life writes no more; its end, with what is on its way, takes some seconds yet. */
@@ -121,7 +122,7 @@ export class RecordProducer {
       idempotent: true,
       maxInFlightRequests: 1,
       allowAutoTopicCreation: false,
-      createPartitioner: () => choosePartition,
+      createPartitioner: () => (choice) => choosePartition(choice, this.#options.chance),
     };
     const producer = this.#client.kafka.producer(config);
     await producer.connect();
@@ -246,20 +247,20 @@ function headersOf(
 }
 
 /** As Java's clients do: by the key's hash; without one, a whole request goes to one partition, the next to another. */
-function choosePartition({
-  partitionMetadata,
-  message,
-}: {
-  partitionMetadata: { partitionId: number; leader: number }[];
-  message: Message;
-}): number {
+function choosePartition(
+  {
+    partitionMetadata,
+    message,
+  }: { partitionMetadata: { partitionId: number; leader: number }[]; message: Message },
+  chance: Chance,
+): number {
   const ours = message as OurMessage;
   if (ours.partition === undefined) {
     if (Buffer.isBuffer(ours.key)) ours.partition = partitionOf(ours.key, partitionMetadata.length);
     else {
       const led = partitionMetadata.filter(({ leader }) => leader >= 0);
       const from = led.length > 0 ? led : partitionMetadata;
-      ours.together.partition ??= from[Math.floor(Math.random() * from.length)]?.partitionId ?? 0;
+      ours.together.partition ??= from[Math.floor(chance.random() * from.length)]?.partitionId ?? 0;
       ours.partition = ours.together.partition;
     }
   }

@@ -6,6 +6,7 @@
  * same packet ids mean other messages.
  */
 import type { IClientOptions, IConnackPacket, IPublishPacket, MqttClient } from "mqtt";
+import type { Clock } from "../../ports.ts";
 import type { BrokerError } from "../supervise.ts";
 import { tlsOptions } from "../tls.ts";
 import type { MqttConnectionConfig } from "./connection.ts";
@@ -25,6 +26,7 @@ export interface OpenOptions {
   readonly sessionSeconds: number;
   /** How many messages the broker may have sent that aren't acknowledged; 5 only. */
   readonly receiveMaximum?: number;
+  readonly clock: Clock;
   onMessage?(client: MqttClient, packet: IPublishPacket, next: Next): void;
 }
 
@@ -70,7 +72,7 @@ export async function openConnection(
   if (signal.aborted) abort();
   client.once("connect", (connack) => {
     signal.removeEventListener("abort", abort);
-    resolve({ client, connack, over, close: () => close(client, over) });
+    resolve({ client, connack, over, close: () => close(client, over, options.clock) });
   });
   over.then((why) => {
     signal.removeEventListener("abort", abort);
@@ -97,11 +99,11 @@ function endOf(client: MqttClient): Promise<BrokerError> {
   });
 }
 
-async function close(client: MqttClient, over: Promise<BrokerError>): Promise<void> {
+async function close(client: MqttClient, over: Promise<BrokerError>, clock: Clock): Promise<void> {
   client.end(false);
-  const deadline = setTimeout(() => client.stream.destroy(), CLOSE_MS);
+  const cancel = clock.after(CLOSE_MS, () => client.stream.destroy());
   await over;
-  clearTimeout(deadline);
+  cancel();
 }
 
 function clientOptions(config: MqttConnectionConfig, options: OpenOptions): IClientOptions {

@@ -1,4 +1,5 @@
 /** Why a broker said no, or went away: MQTT's reason codes (5: 2.4; 3.1.1: 3.2.2.3) and the network's, as a BrokerError. */
+import { networkFailure } from "../network.ts";
 import { BrokerError } from "../supervise.ts";
 
 interface Meaning {
@@ -80,19 +81,6 @@ export function refusedFor(code: number, reasonString?: string): BrokerError {
   return new BrokerError(error, `${message}${said}`, { calm });
 }
 
-const NETWORK: Readonly<Record<string, [error: string, message: string]>> = {
-  ECONNREFUSED: ["connection_refused", "nothing listens there: is the broker running, and url: right?"],
-  ENOTFOUND: ["dns", "its name is unknown: check url:"],
-  EAI_AGAIN: ["dns", "its name can't be looked up now"],
-  ECONNRESET: ["reset", "the connection was reset"],
-  EPIPE: ["reset", "the connection was reset"],
-  ETIMEDOUT: ["timeout", "it didn't answer in time"],
-  EHOSTUNREACH: ["unreachable", "there is no way to it"],
-  ENETUNREACH: ["unreachable", "there is no way to it"],
-};
-const TLS_CODE =
-  /^(ERR_TLS_|ERR_SSL_|ERR_OSSL_|CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|EPROTO$|HOSTNAME_MISMATCH$)/;
-
 /** Brokers close without a word when they stop, when a packet is too large for them, and with 3.1.1 for all else. */
 const CLOSED =
   "the broker closed the connection without saying why: its log may (it stopped; another client has the same client_id; a packet was too large)";
@@ -103,11 +91,9 @@ export function brokenBy(error: Error | null): BrokerError {
   if (error instanceof BrokerError) return error;
   const code = codeOf(error);
   if (typeof code === "number") return refusedFor(code);
-  const network = NETWORK[code];
-  if (network !== undefined) return new BrokerError(network[0], network[1], { cause: error });
-  if (TLS_CODE.test(code)) {
-    const message = `TLS fails (${code}): check url: and tls: (ca, servername)`;
-    return new BrokerError("tls", message, { calm: true, cause: error });
+  const network = networkFailure(code);
+  if (network !== null) {
+    return new BrokerError(network.error, network.message, { calm: network.calm, cause: error });
   }
   // The client's own, which have no code: a broken packet, a time-out of its own.
   return new BrokerError("protocol", `the connection broke: ${error.message.slice(0, 200)}`, {

@@ -2,6 +2,7 @@
  * What went wrong with a RabbitMQ, as a word and a remedy. amqplib gives an AMQP reply code where it can; of a handshake it
  * gives only a text, and `handshakeFailure` is the one place that reads it (test/brokers/rabbitmq/access.e2e.ts).
  */
+import { networkFailure } from "../network.ts";
 import { BrokerError } from "../supervise.ts";
 
 /** AMQP 0-9-1 reply codes, as far as they tell causes apart. */
@@ -11,50 +12,22 @@ const NOT_FOUND = 404;
 const RESOURCE_LOCKED = 405;
 export const PRECONDITION_FAILED = 406;
 
-const BY_NODE_CODE: Record<string, readonly [word: string, message: string]> = {
-  ECONNREFUSED: ["connection_refused", "nothing listens there: is RabbitMQ running, and is the port right?"],
-  ENOTFOUND: ["dns", "the host's name is not known"],
-  EAI_AGAIN: ["dns", "the host's name can't be looked up now"],
-  ETIMEDOUT: ["timeout", "no connection in time: a firewall, or a host that is down"],
-  EHOSTUNREACH: ["unreachable", "there is no way to the host"],
-  ENETUNREACH: ["unreachable", "there is no way to the network"],
-  ECONNRESET: ["reset", "the connection was cut"],
-  EPIPE: ["reset", "the connection was cut"],
-  ABORT_ERR: ["timeout", "the broker did not answer in time"],
-  CERT_HAS_EXPIRED: ["tls", "the broker's certificate has expired"],
-  DEPTH_ZERO_SELF_SIGNED_CERT: ["tls", "the broker's certificate is self-signed: give its issuer as tls.ca"],
-  SELF_SIGNED_CERT_IN_CHAIN: ["tls", "the broker's certificate has an unknown issuer: give it as tls.ca"],
-  UNABLE_TO_GET_ISSUER_CERT: ["tls", "the broker's certificate has an unknown issuer: give it as tls.ca"],
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: [
-    "tls",
-    "the broker's certificate has an unknown issuer: give it as tls.ca",
-  ],
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: [
-    "tls",
-    "the broker's certificate has an unknown issuer: give it as tls.ca",
-  ],
-  ERR_TLS_CERT_ALTNAME_INVALID: [
-    "tls",
-    "the broker's certificate is for another name: use that name in the URL, or give it as tls.servername",
-  ],
-};
-
 /** Why a connection didn't come about, or why it ended. */
 export function connectionFailure(cause: unknown): BrokerError {
   const code = codeOf(cause);
   if (typeof code === "number") return closedByBroker(code, cause);
   if (typeof code === "string") {
-    const [word, message] = BY_NODE_CODE[code] ?? fallback(code);
-    // What TLS objects to, a person has to mend.
-    return new BrokerError(word, message, { calm: word === "tls", cause });
+    const { error, message, calm } = networkFailure(code) ?? ofNode(code);
+    return new BrokerError(error, message, { calm, cause });
   }
   return handshakeFailure(cause) ?? new BrokerError("closed", "the connection ended", { cause });
 }
 
-function fallback(code: string): readonly [word: string, message: string] {
-  return /^(ERR_SSL|ERR_TLS|ERR_OSSL|EPROTO|CERT_)/.test(code)
-    ? ["tls", `no TLS with the broker (${code}): is it the port for amqps, and are the certificates right?`]
-    : ["network", `the connection failed (${code})`];
+/** `ABORT_ERR` is of our own time limit. */
+function ofNode(code: string) {
+  return code === "ABORT_ERR"
+    ? { error: "timeout", message: "the broker did not answer in time", calm: false }
+    : { error: "network", message: `the connection failed (${code})`, calm: false };
 }
 
 function closedByBroker(code: number, cause: unknown): BrokerError {
@@ -108,7 +81,7 @@ export function channelFailure(cause: unknown, { what, missing, remedy }: Doing)
       return new BrokerError(missing, `${because}; ${remedy}`, { calm: true, cause });
     case ACCESS_REFUSED:
       return new BrokerError(
-        "permission",
+        "forbidden",
         `${because}; give the user that permission: rabbitmqctl set_permissions`,
         { calm: true, cause },
       );

@@ -93,6 +93,7 @@ class KafkaSink implements PushedSink {
     const made = (producer = new RecordProducer(client, {
       compression: this.#config.compression,
       clock,
+      chance: systemChance,
       exists: (topic) => look(this.#config, log, signal, (looking) => looking.topic(topic), `topic ${topic}`),
       over: () => {
         if (this.#producer === null) return;

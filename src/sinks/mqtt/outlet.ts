@@ -6,6 +6,7 @@
 import type { MqttClient } from "mqtt";
 import type { Connection } from "../../brokers/mqtt/client.ts";
 import type { BrokerError } from "../../brokers/supervise.ts";
+import { Waiters } from "../../brokers/wait.ts";
 import type { Report } from "../../component.ts";
 import type { Publication } from "./publication.ts";
 
@@ -29,7 +30,7 @@ export class Outlet {
   /** Published and not confirmed: what to call when the connection ends. */
   readonly #unconfirmed = new Set<(report: Report) => void>();
   /** Waiting for one of those to be confirmed. */
-  readonly #waiting = new Set<() => void>();
+  readonly #waiters = new Waiters();
   /** Set once the connection is over. */
   #ended: Report | null = null;
 
@@ -60,23 +61,11 @@ export class Outlet {
       };
     }
     while (this.#ended === null && !signal.aborted && this.#unconfirmed.size >= this.#slots) {
-      await this.#slot(signal);
+      await this.#waiters.wait(signal);
     }
     if (this.#ended !== null) return this.#ended;
     if (signal.aborted) return timeout("the broker confirmed none of those before it in time");
     return this.#send(publication, signal);
-  }
-
-  #slot(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const go = () => {
-        this.#waiting.delete(go);
-        signal.removeEventListener("abort", go);
-        resolve();
-      };
-      this.#waiting.add(go);
-      signal.addEventListener("abort", go);
-    });
   }
 
   #send({ topic, payload, contentType, userProperties }: Publication, signal: AbortSignal): Promise<Report> {
@@ -87,10 +76,7 @@ export class Outlet {
         this.#unconfirmed.delete(settle);
         signal.removeEventListener("abort", late);
         resolve(report);
-        for (const go of this.#waiting) {
-          go();
-          break;
-        }
+        this.#waiters.wakeOne();
       };
       const late = () => resolve(timeout("no confirm of the broker in time"));
       this.#unconfirmed.add(settle);
@@ -108,7 +94,7 @@ export class Outlet {
   #end({ error, message }: BrokerError): void {
     this.#ended = { result: "failed", error, message: `unconfirmed when the connection ended: ${message}` };
     for (const settle of [...this.#unconfirmed]) settle(this.#ended);
-    for (const go of [...this.#waiting]) go();
+    this.#waiters.wakeAll();
   }
 }
 
@@ -127,7 +113,7 @@ function failure(error: Error): Report {
   const denied = code === 135;
   return {
     result: "failed",
-    error: denied ? "not_authorized" : "refused",
+    error: denied ? "forbidden" : "refused",
     message: denied
       ? "the broker doesn't let this user publish to the topic (reason code 135)"
       : `the broker refuses the message with reason code ${code}`,

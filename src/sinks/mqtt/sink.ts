@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { openConnection } from "../../brokers/mqtt/client.ts";
 import { brokerAddress, mqttConnection } from "../../brokers/mqtt/connection.ts";
 import { BrokerError, type Supervised, supervise } from "../../brokers/supervise.ts";
+import { Waiters, whenAborted } from "../../brokers/wait.ts";
 import type {
   Message,
   PushedSink,
@@ -23,7 +24,7 @@ class MqttSink implements PushedSink {
   /** Null while there is no connection. */
   #outlet: Outlet | null = null;
   /** Deliveries that wait for one: the broker may be back in a moment. */
-  readonly #waiting = new Set<() => void>();
+  readonly #waiters = new Waiters();
   #standing: Standing | null = null;
 
   constructor(config: MqttSinkConfig, host: PushedSinkHost) {
@@ -55,7 +56,8 @@ class MqttSink implements PushedSink {
       return { result: "rejected", error: error.error, message: error.message };
     }
     for (let first = true; ; first = false) {
-      while (!signal.aborted && (this.#outlet === null || this.#outlet.over)) await this.#connected(signal);
+      while (!signal.aborted && (this.#outlet === null || this.#outlet.over))
+        await this.#waiters.wait(signal);
       const outlet = this.#outlet;
       if (outlet === null || signal.aborted) return this.#notConnected();
       const report = await outlet.publish(publication, signal);
@@ -67,33 +69,24 @@ class MqttSink implements PushedSink {
 
   async #live(up: () => void, signal: AbortSignal): Promise<void> {
     const { client_id: clientId = `leat-${randomUUID().slice(0, 18)}`, qos, retain } = this.#config;
-    const connection = await openConnection(this.#config, { clientId, sessionSeconds: 0 }, signal);
+    const connection = await openConnection(
+      this.#config,
+      { clientId, sessionSeconds: 0, clock: this.#host.clock },
+      signal,
+    );
     try {
       const { maximumQoS = 2, retainAvailable = true } = connection.connack.properties ?? {};
       if (qos > maximumQoS) throw unable("QoS 1: write qos: 0, and know that messages may be lost");
       if (retain && !retainAvailable) throw unable("retained messages: take retain: away");
       this.#outlet = new Outlet(connection, { qos, retain });
       up();
-      for (const go of [...this.#waiting]) go();
+      this.#waiters.wakeAll();
       await Promise.race([connection.over, whenAborted(signal)]);
     } finally {
       this.#outlet = null;
       await connection.close();
     }
     throw await connection.over;
-  }
-
-  #connected(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const go = () => {
-        this.#waiting.delete(go);
-        signal.removeEventListener("abort", go);
-        resolve();
-      };
-      this.#waiting.add(go);
-      signal.addEventListener("abort", go);
-      if (signal.aborted) go();
-    });
   }
 
   #notConnected(): Report {
@@ -107,13 +100,6 @@ class MqttSink implements PushedSink {
 
 function unable(what: string): BrokerError {
   return new BrokerError("unsupported", `the broker has no ${what}`, { calm: true });
-}
-
-function whenAborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }
 
 export const mqttSink: PushedSinkType<MqttSinkConfig> = {

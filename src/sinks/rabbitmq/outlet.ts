@@ -12,6 +12,7 @@ import type { ConfirmChannel, Message as Returned } from "amqplib";
 import { type Client, channelOver } from "../../brokers/rabbitmq/client.ts";
 import { channelFailure, PRECONDITION_FAILED } from "../../brokers/rabbitmq/failure.ts";
 import type { BrokerError } from "../../brokers/supervise.ts";
+import { Waiters } from "../../brokers/wait.ts";
 import type { Report } from "../../component.ts";
 import type { Properties } from "./properties.ts";
 
@@ -65,7 +66,7 @@ export class Outlet {
   /** Deliveries that are under way, by their trace context. */
   readonly #pending = new Map<string, Pending>();
   /** Deliveries that wait until the socket takes more. */
-  readonly #waiting = new Set<() => void>();
+  readonly #waiters = new Waiters();
   #full = false;
   #closed = false;
 
@@ -94,7 +95,7 @@ export class Outlet {
     signal: AbortSignal,
   ): Promise<Report> {
     // While the socket takes no more, what is added would only lie in memory.
-    while (this.#full && !this.#closed && !signal.aborted) await this.#untilRoom(signal);
+    while (this.#full && !this.#closed && !signal.aborted) await this.#waiters.wait(signal);
     if (signal.aborted) return UNANSWERED;
     const { promise, resolve } = Promise.withResolvers<Report>();
     const key = String(properties.headers.traceparent);
@@ -153,19 +154,7 @@ export class Outlet {
 
   #room(): void {
     this.#full = false;
-    for (const go of this.#waiting) go();
-  }
-
-  #untilRoom(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const go = () => {
-        this.#waiting.delete(go);
-        signal.removeEventListener("abort", go);
-        resolve();
-      };
-      this.#waiting.add(go);
-      signal.addEventListener("abort", go);
-    });
+    this.#waiters.wakeAll();
   }
 }
 

@@ -7,7 +7,7 @@ import { type Client, openClient } from "../../brokers/rabbitmq/client.ts";
 import { rabbitmqConnection } from "../../brokers/rabbitmq/connection.ts";
 import { writtenPlace } from "../../brokers/rabbitmq/place.ts";
 import { BrokerError, type Supervised, supervise } from "../../brokers/supervise.ts";
-import { unlessAborted } from "../../brokers/wait.ts";
+import { unlessAborted, Waiters } from "../../brokers/wait.ts";
 import type {
   Message,
   PushedSink,
@@ -35,7 +35,7 @@ class RabbitmqSink implements PushedSink {
   #outlets: Outlets | null = null;
   #standing: Standing = { state: "waiting", error: "connecting", message: "not connected yet" };
   /** Deliveries that wait for a connection. */
-  readonly #waiting = new Set<() => void>();
+  readonly #waiters = new Waiters();
 
   constructor(config: RabbitmqSinkConfig, host: PushedSinkHost) {
     this.#config = config;
@@ -53,7 +53,7 @@ class RabbitmqSink implements PushedSink {
 
   async deliver(message: Message, signal: AbortSignal): Promise<Report> {
     // An outage that ends within the sink's time-out costs no attempt.
-    while (this.#outlets === null && !signal.aborted) await this.#untilConnected(signal);
+    while (this.#outlets === null && !signal.aborted) await this.#waiters.wait(signal);
     if (this.#outlets === null) return failed(this.#why());
     const { exchange = "", routing_key = "" } = message.fields;
     const publish = (outlet: Outlet) =>
@@ -108,7 +108,7 @@ class RabbitmqSink implements PushedSink {
 
   #connected(outlets: Outlets): void {
     this.#outlets = outlets;
-    for (const go of this.#waiting) go();
+    this.#waiters.wakeAll();
   }
 
   #stands(standing: Standing): void {
@@ -121,18 +121,6 @@ class RabbitmqSink implements PushedSink {
     return standing.state === "waiting"
       ? standing
       : { error: "closed", message: "the connection has just been lost" };
-  }
-
-  #untilConnected(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const go = () => {
-        this.#waiting.delete(go);
-        signal.removeEventListener("abort", go);
-        resolve();
-      };
-      this.#waiting.add(go);
-      signal.addEventListener("abort", go);
-    });
   }
 }
 

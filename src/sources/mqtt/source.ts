@@ -10,6 +10,7 @@ import { brokerAddress, mqttConnection } from "../../brokers/mqtt/connection.ts"
 import { takeTurn } from "../../brokers/mqtt/sessions.ts";
 import { filterMatches } from "../../brokers/mqtt/topics.ts";
 import { type Supervised, supervise } from "../../brokers/supervise.ts";
+import { whenAborted } from "../../brokers/wait.ts";
 import type { Source, SourceHost, SourceType } from "../../component.ts";
 import { systemChance } from "../../ports.ts";
 import { tell } from "../tell.ts";
@@ -68,6 +69,7 @@ class MqttSource implements Source {
         clientId: this.#clientId,
         sessionSeconds: Math.floor(config.session_expiry / 1000),
         receiveMaximum,
+        clock: this.#host.clock,
         onMessage: intake.onMessage,
       },
       signal,
@@ -103,13 +105,6 @@ class MqttSource implements Source {
       );
     }
   }
-}
-
-function whenAborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }
 
 export const mqttSource: SourceType<MqttSourceConfig> = {

@@ -38,8 +38,8 @@ test("a wrong password, a virtual host that isn't there and a missing permission
     [{ url: at, username: "nobody" }, "auth", /username or password is wrong/],
     [{ url: `${at}/nowhere` }, "vhost", /rabbitmqctl list_vhosts/],
     [{ url: at, vhost: "no where%2F" }, "vhost", /rabbitmqctl list_vhosts/],
-    [{ url: at, username: "limited", password: "secret" }, "permission", /rabbitmqctl set_permissions/],
-    [{ url: at, username: "limited", password: "secret", declare: {} }, "permission", /declare queue/],
+    [{ url: at, username: "limited", password: "secret" }, "forbidden", /rabbitmqctl set_permissions/],
+    [{ url: at, username: "limited", password: "secret", declare: {} }, "forbidden", /declare queue/],
   ] as const;
   await Promise.all(
     cases.map(async ([config, error, message]) => {
@@ -60,7 +60,7 @@ test("a sink that may not write says so for each event, and is connected all the
   const reports = await Promise.all(
     Array.from({ length: 5 }, () => sink.deliver({ exchange: "amq.topic", routing_key: "a" })),
   );
-  for (const report of reports) assert.equal(report.result === "failed" && report.error, "permission");
+  for (const report of reports) assert.equal(report.result === "failed" && report.error, "forbidden");
   assert.deepEqual(sink.standings, [{ state: "connected" }]);
 });
 

@@ -104,7 +104,7 @@ test("a topic that this user may not publish to has failed with the reason, and 
   const { deliver, standings } = await connectedSink(t, { url: `mqtt://127.0.0.1:${port}` });
   const denied = await deliver(message("mustnt/a"));
   assert.deepEqual(denied.result === "failed" && { error: denied.error, status: denied.status }, {
-    error: "not_authorized",
+    error: "forbidden",
     status: 135,
   });
   assert.deepEqual(await deliver(message("may/a")), { result: "delivered" });
