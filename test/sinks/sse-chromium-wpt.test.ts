@@ -16,10 +16,12 @@ import { frame, StreamUnderTest } from "./stream-kit.ts";
 
 let browser: Browser;
 let page: Page;
+/** With an icon of its own: a browser would ask for one, and that isn't what is tested. */
+const PAGE = '<!doctype html><title>page</title><link rel="icon" href="data:,">';
 let respond: RequestListener = (_request, response) => response.end();
 const server = createServer((request, response) => {
   if (request.url === "/page") {
-    response.writeHead(200, { "content-type": "text/html" }).end("<!doctype html><title>page</title>");
+    response.writeHead(200, { "content-type": "text/html" }).end(PAGE);
   } else respond(request, response);
 });
 const origin = () => `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -214,6 +216,7 @@ test("heartbeats are events where the page asks for them, with the position, and
   await waitFor("the new position", async () => (await heard()).at(-1)?.[1] === '{"seq":42}');
   assert.deepEqual((await heard())[0], ["heartbeat", '{"seq":41}', "41"]);
   await open(`${stream.url}?channel=a`, ["heartbeat"]);
+  await waitFor("the other stream", () => page.evaluate("source.readyState === EventSource.OPEN"));
   await stream.publish(43, [frame("a", "after some")]);
   await waitFor("its event", async () => (await heard()).length === 1);
   assert.deepEqual(await heard(), [["message", "after some", "43"]]);
