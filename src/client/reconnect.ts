@@ -36,6 +36,11 @@ export function waitOf(ending: Ending, failures: number, backoff: Backoff, rando
  */
 export type Dial = (tell: (news: StatusNews) => void) => Promise<Ending>;
 
+/** A program's own StreamError is final; all else that is thrown passes. */
+export function endingBy(error: unknown): Ending {
+  return error instanceof StreamError ? { reason: error.code, error } : { reason: "network" };
+}
+
 /** Dials until `signal` aborts, then resolves with nothing; or with the error that ended it for good. */
 export async function keepConnected(
   dial: Dial,
@@ -51,9 +56,7 @@ export async function keepConnected(
       if (signal.aborted) return;
       if (news.status === "live") liveAt = performance.now();
       tell(news);
-    }).catch((error: unknown) =>
-      error instanceof StreamError ? { reason: error.code, error } : { reason: "network" },
-    );
+    }).catch(endingBy);
     if (signal.aborted) return undefined;
     if (ending.error) return ending.error;
     if (performance.now() - liveAt > STEADY_MS) failures = 0;
@@ -84,13 +87,16 @@ function pause(ms: number, signal: AbortSignal): Promise<void> {
 
 /** Calls `cut` once nothing was heard for `ms`: a connection whose other end is gone says nothing of it. */
 export class Silence {
+  ms: number;
   #last = performance.now();
   readonly #timer: ReturnType<typeof setInterval>;
 
-  constructor(ms: number, cut: () => void) {
+  /** Default: four heartbeats, as they usually are. */
+  constructor(ms = 60_000, cut: () => void) {
+    this.ms = ms;
     this.#timer = setInterval(() => {
-      if (performance.now() - this.#last > ms) cut();
-    }, ms / 4);
+      if (performance.now() - this.#last > this.ms) cut();
+    }, 1000);
   }
 
   heard(): void {

@@ -1,8 +1,8 @@
 /** Many channels over one WebSocket, in the subprotocol `leat.v1` (docs/websocket.md). */
 import { type Ask, errorOf, Outbox, type Told } from "./outbox.ts";
-import { type Ending, Silence } from "./reconnect.ts";
+import { type Ending, endingBy, Silence } from "./reconnect.ts";
 import type { Intake } from "./subscription.ts";
-import { type StatusNews, StreamError, type StreamEvent } from "./words.ts";
+import { parsed, type StatusNews, StreamError, type StreamEvent } from "./words.ts";
 
 export interface SocketOptions {
   readonly url: string;
@@ -102,51 +102,48 @@ export class Socket {
     const socket = new WebSocket(url, "leat.v1");
     let bye: Ending | undefined;
     let renewal: ReturnType<typeof setTimeout> | undefined;
-    const show = async (type: string) => {
-      try {
-        socket.send(JSON.stringify({ type, token: await token?.() }));
-      } catch {
-        socket.close();
-      }
-    };
-    let silence: Silence | undefined;
-    const take = (told: Told, cut: () => void) => {
-      silence?.heard();
-      if (told.type === "bye") bye = { reason: String(told.reason), retryMs: told.retry_ms };
-      if (told.type === "welcome") {
-        if (typeof told.heartbeat_ms === "number") silence ??= new Silence(told.heartbeat_ms * 2.5, cut);
-        // It is said again when a token was renewed.
-        if (!this.#socket) {
-          this.#welcomed(socket);
-          tell({ status: "live" });
-        }
-      }
-      const expiresMs = told.expires_in_ms;
-      if (token && typeof expiresMs === "number") {
-        clearTimeout(renewal);
-        renewal = setTimeout(() => void show("refresh"), Math.min(expiresMs * 0.75, 2 ** 31 - 1));
-      }
-      this.#take(told);
-    };
     return new Promise((resolve) => {
       let ended = false;
       const end = (ending: Ending) => {
         if (ended) return;
         ended = true;
         clearTimeout(renewal);
-        silence?.end();
+        silence.end();
         signal.removeEventListener("abort", onAbort);
         socket.close();
         this.#lost();
         resolve(ending);
       };
       const onAbort = () => end({ reason: "closed" });
-      // Not by waiting for the answer to a close: nobody may be there to give one.
-      const cut = () => end({ reason: "silent" });
       signal.addEventListener("abort", onAbort);
+      // Not by waiting for the answer to a close: nobody may be there to give one.
+      const silence = new Silence(undefined, () => end({ reason: "silent" }));
+      const show = async (type: string) => {
+        try {
+          socket.send(JSON.stringify({ type, token: await token?.() }));
+        } catch (error) {
+          // One that can't be renewed now is good for a while yet.
+          if (error instanceof StreamError || type === "connect") end(endingBy(error));
+        }
+      };
       socket.onopen = () => void (token && show("connect"));
       socket.onmessage = ({ data }: { readonly data: unknown }) => {
-        if (!ended) take(JSON.parse(String(data)) as Told, cut);
+        if (ended) return;
+        silence.heard();
+        const told = parsed(String(data)) as Told;
+        const { type, expires_in_ms: expiresMs } = told;
+        if (type === "bye") bye = { reason: String(told.reason), retryMs: told.retry_ms };
+        // It is said again when a token was renewed.
+        if (type === "welcome" && !this.#socket) {
+          silence.ms = Number(told.heartbeat_ms) * 2.5;
+          this.#welcomed(socket);
+          tell({ status: "live" });
+        }
+        if (token && expiresMs) {
+          clearTimeout(renewal);
+          renewal = setTimeout(() => void show("refresh"), Math.min(Number(expiresMs) * 0.75, 2 ** 31 - 1));
+        }
+        this.#take(told);
       };
       // An `error` is always followed by a `close`.
       socket.onerror = () => {};

@@ -5,7 +5,7 @@
 import { type Ending, Silence } from "./reconnect.ts";
 import { type Block, SseParser } from "./sse-parser.ts";
 import type { Intake } from "./subscription.ts";
-import { type StatusNews, StreamError, type StreamEvent } from "./words.ts";
+import { parsed, type StatusNews, StreamError, type StreamEvent } from "./words.ts";
 
 export interface SseOptions {
   readonly url: string;
@@ -24,9 +24,6 @@ export interface SseOptions {
 }
 
 type Tell = (news: StatusNews) => void;
-
-/** Four heartbeats, as they usually are. */
-const SILENCE_MS = 60_000;
 
 /** What the server says beside events. */
 const OWN = ["gap", "bye", "dropped", "revoked", "heartbeat"];
@@ -111,7 +108,7 @@ async function fetchStream(
   const cut = new AbortController();
   const onAbort = () => cut.abort();
   signal.addEventListener("abort", onAbort, { signal: cut.signal });
-  const watch = new Silence(silence ?? SILENCE_MS, onAbort);
+  const watch = new Silence(silence, onAbort);
   try {
     const headers: Record<string, string> = { accept: "text/event-stream" };
     if (token) headers.authorization = `Bearer ${await token()}`;
@@ -172,7 +169,7 @@ function openEventSource(
     };
     const onAbort = () => end({ reason: "closed" });
     signal.addEventListener("abort", onAbort);
-    const watch = new Silence(options.silence ?? SILENCE_MS, () => end({ reason: "silent" }));
+    const watch = new Silence(options.silence, () => end({ reason: "silent" }));
     const take = (event: Event) => {
       watch.heard();
       const { type, data, lastEventId } = event as MessageEvent;
@@ -213,12 +210,4 @@ function get(
     credentials: credentials ? "include" : "same-origin",
     signal,
   });
-}
-
-function parsed(text: string | undefined): unknown {
-  try {
-    return JSON.parse(text ?? "");
-  } catch {
-    return text;
-  }
 }

@@ -74,3 +74,12 @@ export class StreamError extends Error {
     this.code = code;
   }
 }
+
+/** The value where it is JSON, else the text. */
+export function parsed(text: string | undefined): unknown {
+  try {
+    return JSON.parse(text ?? "");
+  } catch {
+    return text;
+  }
+}

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { SignJWT } from "jose";
-import { type ConnectOptions, connect, type StatusNews } from "../../src/client/connect.ts";
+import { type ConnectOptions, connect, type StatusNews, StreamError } from "../../src/client/connect.ts";
 import { waitFor } from "../wait-for.ts";
 import { post, streaming } from "./client-kit.ts";
 import type { Daemon } from "./daemon.ts";
@@ -100,6 +100,17 @@ test("a token that nobody takes ends it for good, and so does what the program t
       path,
     );
     assert.equal(connection.status, "closed");
+    let tries = 0;
+    const loggedOut = opened(t, daemon, path, {
+      channels: ["a"],
+      token: () => {
+        // What passes (its server is away) is tried again.
+        if (++tries < 3) throw new TypeError("fetch failed");
+        throw new StreamError("logged_out", "Log in again.");
+      },
+    });
+    await assert.rejects(loggedOut[Symbol.asyncIterator]().next(), { code: "logged_out" }, path);
+    assert.equal(tries, 3);
   }
 });
 

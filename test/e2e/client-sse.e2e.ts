@@ -180,3 +180,19 @@ test("refusals that nobody can wait for end it with the server's code", async (t
   assert.deepEqual((await connection[Symbol.asyncIterator]().next()).value?.data, { to: "a", n: 1 });
   await assert.rejects(connection.publish("a", 1), { code: "needs_websocket" });
 });
+
+test("a stream that is quiet for longer than it may be is dropped, and goes on where it was", async (t) => {
+  const daemon = await streaming(t, CONFIG);
+  const connection = opened<{ n: number }>(t, daemon, "/plain", { silence: 1000 });
+  const a = connection.subscribe<{ n: number }>("a");
+  let dropped = false;
+  a.on("status", ({ status }) => {
+    dropped ||= status === "waiting";
+  });
+  await live(a);
+  daemon.signal("SIGSTOP");
+  await waitFor("it to be dropped", () => dropped);
+  daemon.signal("SIGCONT");
+  await post(daemon, { to: "a", n: 1 });
+  assert.equal((await a[Symbol.asyncIterator]().next()).value?.data.n, 1);
+});

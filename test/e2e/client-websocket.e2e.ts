@@ -217,3 +217,34 @@ test("what waits for its acknowledgement is rejected by close(), and no more tha
   for (const each of waiting) await assert.rejects(each, { code: "closed" });
   await assert.rejects(connection.publish("room.1", 4), { code: "closed" });
 });
+
+test("a place that isn't there any more is told by a gap before what follows, on that channel alone", async (t) => {
+  const daemon = await streaming(t, CONFIG);
+  const connection = opened<{ n: number }>(t, daemon);
+  const [old, fresh] = [
+    connection.subscribe<{ n: number }>("a", { since: 7 }),
+    connection.subscribe<{ n: number }>("b"),
+  ];
+  const order: unknown[] = [];
+  old.on("gap", ({ asked, oldest, newest }) => order.push(["gap", asked, typeof oldest, typeof newest]));
+  fresh.on("gap", () => order.push("not its own"));
+  old.on("event", ({ data }) => order.push(data.n));
+  await Promise.all([live(old), live(fresh)]);
+  await post(daemon, { to: "a", n: 1 });
+  await waitFor("both", () => order.length === 2);
+  assert.deepEqual(order, [["gap", 7, "number", "number"], 1]);
+});
+
+test("a connection whose other end stands still is dropped by its silence, and what came meanwhile is there later", async (t) => {
+  const daemon = await streaming(t, CONFIG);
+  const reader = opened<{ n: number }>(t, daemon);
+  const a = reader.subscribe<{ n: number }>("a");
+  const reasons: (string | undefined)[] = [];
+  a.on("status", ({ status, reason }) => status === "waiting" && reasons.push(reason));
+  await live(a);
+  daemon.signal("SIGSTOP");
+  await waitFor("it to be dropped", () => reasons.includes("silent"));
+  daemon.signal("SIGCONT");
+  await post(daemon, { to: "a", n: 1 });
+  assert.equal((await a[Symbol.asyncIterator]().next()).value?.data.n, 1);
+});
