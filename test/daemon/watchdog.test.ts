@@ -7,22 +7,9 @@ import { waitFor } from "../wait-for.ts";
 
 const WITHIN = 60_000;
 
-/** Time that also passes while the process stands still, so that no timer comes when it is due. */
-class PausedClock extends SimulatedClock {
-  #paused = 0;
-
-  pause(ms: number): void {
-    this.#paused += ms;
-  }
-
-  override monotonic(): number {
-    return super.monotonic() + this.#paused;
-  }
-}
-
 /** A watchdog whose writer answers when told to. */
 function watched() {
-  const clock = new PausedClock();
+  const clock = new SimulatedClock();
   const asked: { answer(): void; refuse(): void }[] = [];
   const { log, lines } = keptLog();
   let told = 0;
@@ -76,12 +63,12 @@ test("a writer that doesn't answer is not said to work; it is asked again soon, 
 
 test("an answer that the event loop comes to late doesn't count; a pause that is over does no harm", async () => {
   const { clock, asked, told, lines, stop } = watched();
-  clock.pause(5_001);
+  clock.standStill(5_001);
   asked.at(-1)?.answer();
   await waitFor("the trouble to be seen", () => lines.length === 1);
   assert.equal(told(), 0);
   // It stands still for 45 s, and looks then: what counts is that it works now.
-  clock.pause(45_000);
+  clock.standStill(45_000);
   clock.pass(WITHIN / 12);
   asked.at(-1)?.answer();
   await waitFor("it to be told", () => told() === 1);

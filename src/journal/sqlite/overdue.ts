@@ -1,5 +1,5 @@
 /** Tells appends that have waited longer than `limits.commit_wait` that their outcome is unknown. One timer for all. */
-import type { Clock } from "../../ports.ts";
+import { type Clock, STOOD_STILL_MS } from "../../ports.ts";
 import type { Batch } from "./batch.ts";
 import { slowError } from "./commit-errors.ts";
 
@@ -20,7 +20,16 @@ export class Overdue {
   watch(): void {
     if (this.#watching) return;
     this.#watching = true;
-    this.#clock.after(this.#limitMs(), () => this.#look());
+    this.#lookIn(this.#limitMs());
+  }
+
+  #lookIn(ms: number): void {
+    const dueAt = this.#clock.monotonic() + ms;
+    this.#clock.after(ms, () => {
+      // The whole process stood still: the writer's answers may lie there unread.
+      if (this.#clock.monotonic() - dueAt > STOOD_STILL_MS) this.#lookIn(STOOD_STILL_MS);
+      else this.#look();
+    });
   }
 
   #look(): void {
@@ -32,6 +41,6 @@ export class Overdue {
       if (since !== null && (next === null || since < next)) next = since;
     }
     if (next === null) this.#watching = false;
-    else this.#clock.after(Math.max(1, next + limit - this.#clock.monotonic()), () => this.#look());
+    else this.#lookIn(Math.max(1, next + limit - this.#clock.monotonic()));
   }
 }

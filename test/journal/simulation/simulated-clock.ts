@@ -52,6 +52,11 @@ export class SimulatedClock implements Clock {
     return true;
   }
 
+  /** Time passes while the process stands still: what was due meanwhile is late at once. */
+  standStill(ms: number): void {
+    this.#now += ms;
+  }
+
   /** The wall clock is set. */
   step(ms: number): void {
     this.#offset += ms;

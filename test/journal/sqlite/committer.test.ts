@@ -52,6 +52,24 @@ test("an append that waits over limits.commit_wait is told that its outcome is u
   made.end();
 });
 
+test("a process that stood still reads the writer's answers before it calls an append late", async () => {
+  const { world: made, process } = world();
+  const first = outcome(process.committer.append(newEvent({ id: "one" }), 100_000));
+  process.turn();
+  process.write();
+  made.clock.standStill(45_000);
+  made.clock.pass(0);
+  process.receive();
+  assert.equal(await first, "taken");
+  const second = outcome(process.committer.append(newEvent({ id: "two" }), 100_000));
+  process.turn();
+  made.clock.standStill(45_000);
+  made.clock.pass(1_000);
+  assert.equal(await second, "journal_slow", "nothing lay there");
+  process.settle();
+  made.end();
+});
+
 test("after one for which there is no room, all of its turn is refused, and the next turn's small ones are taken", async () => {
   const limits = { ...TUNING.limits, uncommittedBytes: 500 };
   const made = new World({ seed: 1, tuning: { ...TUNING, limits }, ledger: noLedger });
