@@ -13,6 +13,7 @@ export const LOAD: CloseReason = { code: 1013, reason: "load" };
 /** 4000 to 4099: don't come back as you are. */
 export const BAD_MESSAGE: CloseReason = { code: 4001, reason: "bad_message" };
 export const FORBIDDEN: CloseReason = { code: 4003, reason: "forbidden" };
+export const TOO_MUCH: CloseReason = { code: 4009, reason: "too_much" };
 /** 4100 to 4199: come back, each time later. */
 export const SLOW: CloseReason = { code: 4100, reason: "slow" };
 export const EXPIRED: CloseReason = { code: 4101, reason: "expired" };

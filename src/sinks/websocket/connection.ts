@@ -30,6 +30,7 @@ import {
   NO_CONNECT,
   NOT_TEXT,
   SLOW,
+  TOO_MUCH,
 } from "./close.ts";
 import type { Crowd } from "./crowd.ts";
 import { PING_FRAME, pongFrame, textFrame } from "./frame.ts";
@@ -40,6 +41,12 @@ import type { Publication, Publisher } from "./publisher.ts";
 
 /** Publications of one client that may wait for the disk at once. */
 const MOST_APPENDING = 32;
+
+/**
+ * Bytes of what one client has said and must wait, beyond two messages. That is what was read of its socket before it was
+ * paused, some 64 KiB; only what comes compressed, up to a thousand times smaller, can be more.
+ */
+const MOST_WAITING = 2 ** 20;
 
 /** Heartbeats in a row without a sign of life; two, since the first may be late through a standstill of ours. */
 const MOST_UNANSWERED = 2;
@@ -53,6 +60,7 @@ export interface Common {
   readonly heartbeatMs: number;
   readonly messageRate: Rate;
   readonly publishRate: Rate;
+  readonly maxMessageBytes: number;
   readonly maxChannels: number;
   readonly channelBytes: number;
   retryMs(leastMs?: number): number;
@@ -88,6 +96,7 @@ export class Connection implements SessionOwner {
   #session: Session | null = null;
   #closing = false;
   #inbox: string[] = [];
+  #inboxBytes = 0;
   #judging = false;
   #appending = 0;
   /** It waits for its rate, or for the socket to take what it was told. */
@@ -107,9 +116,7 @@ export class Connection implements SessionOwner {
     this.#joined = new JoinedChannels(broadcast, this.#outlet, this);
     webSocket.on("message", (data: Buffer, isBinary: boolean) => this.#receive(data, isBinary));
     webSocket.on("ping", (data: Buffer) => this.#answerPing(data));
-    webSocket.on("pong", () => {
-      this.#unanswered = 0;
-    });
+    webSocket.on("pong", () => this.#takePong());
   }
 
   get closing(): boolean {
@@ -268,14 +275,19 @@ export class Connection implements SessionOwner {
       return;
     }
     this.#inbox.push(data.toString());
+    this.#inboxBytes += data.byteLength;
     this.#work();
+    if (this.#inboxBytes > 2 * this.#common.maxMessageBytes + MOST_WAITING) this.close(TOO_MUCH);
   }
 
   /** Takes what has come as far as nothing has to be waited for. */
   #work(): void {
     this.#socket.cork();
-    while (this.#inbox.length > 0 && !this.#closing && !this.#mustWait())
-      this.#take(this.#inbox.shift() as string);
+    while (this.#inbox.length > 0 && !this.#closing && !this.#mustWait()) {
+      const text = this.#inbox.shift() as string;
+      this.#inboxBytes = this.#inbox.length === 0 ? 0 : this.#inboxBytes - Buffer.byteLength(text);
+      this.#take(text);
+    }
     this.#socket.uncork();
     if (this.#closing) return;
     const paused = this.#inbox.length > 0 || this.#mustWait();
@@ -517,6 +529,15 @@ export class Connection implements SessionOwner {
     const { clock, messageRate } = this.#common;
     this.#messages ??= TokenBucket.ofSource(messageRate, clock.monotonic());
     this.#messages.take();
+  }
+
+  /** One that we asked for is free. */
+  #takePong(): void {
+    const asked = this.#unanswered > 0;
+    this.#unanswered = 0;
+    if (asked || this.#closing) return;
+    this.#count();
+    this.#work();
   }
 
   #answerPing(data: Buffer): void {

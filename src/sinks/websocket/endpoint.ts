@@ -224,12 +224,7 @@ export class WebSocketEndpoint implements UpgradableEndpoint {
   }
 
   #open(request: IncomingMessage, socket: Socket, webSocket: WebSocket): void {
-    const { access } = this.#options;
-    const query = new URLSearchParams(queryOf(request.url ?? ""));
-    const entrance: Entrance = {
-      admit: (token) => access.admit(request, query, { token }),
-      enter: (verdict, owner) => access.enter(verdict, owner),
-    };
+    const entrance = this.#entranceOf(request);
     const deflated = webSocket.extensions !== "" ? this.#deflated : null;
     const broadcast = deflated ?? this.#plain;
     const connection = new Connection({ common: this.#common, broadcast, entrance, socket, webSocket });
@@ -240,9 +235,19 @@ export class WebSocketEndpoint implements UpgradableEndpoint {
     if (this.#leaving !== null) {
       this.#plain.counters.refused++;
       connection.close(RESTART, this.#leaving);
-    } else if (this.#connections.size - access.taken > this.#options.maxUnentered)
+    } else if (this.#connections.size - this.#options.access.taken > this.#options.maxUnentered)
       connection.close(LOAD, "load");
     else void this.#begin(connection);
+  }
+
+  /** Apart from what is heard of the socket for as long as it is open: that would hold the request too. */
+  #entranceOf(request: IncomingMessage): Entrance {
+    const { access } = this.#options;
+    const query = new URLSearchParams(queryOf(request.url ?? ""));
+    return {
+      admit: (token) => access.admit(request, query, { token }),
+      enter: (verdict, owner) => access.enter(verdict, owner),
+    };
   }
 
   async #begin(connection: Connection): Promise<void> {

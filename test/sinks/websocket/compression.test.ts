@@ -1,10 +1,10 @@
 /** `permessage-deflate`: off unless it is asked for, and then each message compressed once for all. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { constants, inflateRawSync } from "node:zlib";
+import { constants, deflateRawSync, inflateRawSync } from "node:zlib";
 import { waitFor } from "../../wait-for.ts";
 import { startLive } from "./kit.ts";
-import { RawSocket, TEXT } from "./raw.ts";
+import { frame, RawSocket, TEXT } from "./raw.ts";
 
 const SYNC = { finishFlush: constants.Z_SYNC_FLUSH };
 const OFFER = { "sec-websocket-extensions": "permessage-deflate; client_max_window_bits" };
@@ -61,4 +61,26 @@ test("an offer with a smaller window than ours is not agreed, and the connection
   assert.equal(raw.status, 101);
   assert.doesNotMatch(raw.head, /permessage-deflate/);
   await raw.hears("welcome");
+});
+
+test("many messages that are small only while they are compressed fill no memory: the connection is closed", async (t) => {
+  const live = await startLive(t, { fields: "compress: true, limits: { messages: 1/h }" });
+  const raw = await RawSocket.open(t, live.wsUrl, OFFER);
+  await raw.hears("welcome");
+  const other = await live.reader("a");
+  const packed = deflateRawSync(JSON.stringify({ type: "nothing", filler: "z".repeat(60_000) }), SYNC);
+  // 30 MB, in what is read of a socket at once.
+  const bomb = frame(TEXT, packed.subarray(0, -4), { reserved: 4 });
+  raw.send(...Array.from({ length: 500 }, () => bomb));
+  assert.equal(await raw.closeCode(), 4009);
+  await live.post("a", 1);
+  await other.hears("event");
+});
+
+test("what is said beyond the rate waits, whether or not it is compressed, as long as it isn't more than that", async (t) => {
+  const live = await startLive(t, { fields: "compress: true, limits: { messages: 20/s }" });
+  const client = await live.client({ perMessageDeflate: { threshold: 0 } });
+  for (let n = 0; n < 40; n++) client.say({ type: "ping", ref: n, filler: "z".repeat(20_000) });
+  await client.hears("pong", 40);
+  assert.equal(client.code, 0);
 });

@@ -4,7 +4,7 @@ import { type TestContext, test } from "node:test";
 import { startRunning } from "../../daemon/running.ts";
 import { waitFor } from "../../wait-for.ts";
 import { Client, type Live, startLive } from "./kit.ts";
-import { frame, PING, RawSocket, TEXT } from "./raw.ts";
+import { frame, PING, PONG, RawSocket, TEXT } from "./raw.ts";
 
 async function metric({ running }: Live, name: string): Promise<number> {
   const text = await (await fetch(`${running.admin}/metrics`)).text();
@@ -121,10 +121,23 @@ test("what is said beyond the rate waits in the client's own socket", async (t) 
   );
 });
 
-test("a flood of pings, or of messages whose answers nobody takes, fills no memory of ours", async (t) => {
+test("pongs that nobody asked for count against the rate, and those that were asked for don't", async (t) => {
+  const live = await startLive(t, { fields: "heartbeat: 50ms, limits: { messages: 10/h }" });
+  const [patient, flooding] = [await live.reader("a"), await RawSocket.open(t, live.wsUrl)];
+  await flooding.hears("welcome");
+  flooding.send(...Array.from({ length: 20 }, () => frame(PONG, "unasked")));
+  flooding.say({ type: "ping", ref: "late" });
+  await patient.hears("position", 20);
+  patient.say({ type: "ping", ref: "in time" });
+  await patient.hears("pong");
+  assert.deepEqual(flooding.of("pong"), []);
+});
+
+test("a flood of pings, of pongs, or of messages whose answers nobody takes, fills no memory of ours", async (t) => {
   const live = await startLive(t, { fields: "limits: { messages: 1000000/s }, max_delay: 30s" });
   const attacks = [
     frame(PING, "x".repeat(125)),
+    frame(PONG, "x".repeat(125)),
     frame(TEXT, JSON.stringify({ type: "x", ref: "r".repeat(100) })),
   ];
   const raws = await Promise.all(attacks.map(() => RawSocket.open(t, live.wsUrl)));
