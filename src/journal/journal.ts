@@ -298,7 +298,7 @@ export interface StreamIndex {
   lack(stream: string, after: Seq, through: Seq): Promise<void>;
   /**
    * Writes what is `missing` after `after` and up to `through`: the entries are all there is of it. Where by now more is
-   * missing before it, they are written, and stay missing with that.
+   * missing before it, they are written, and stay missing with that. What the stream has begun after meanwhile is dropped.
    */
   fill(
     entries: readonly { stream: string; seq: Seq; frames: readonly StreamFrame[] }[],

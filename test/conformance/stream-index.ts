@@ -275,6 +275,29 @@ export function streamIndexConformance(engine: string, open: () => Promise<Opene
       assert.deepEqual(await readAll(index, "within", 10), ["12:a:before", "15:a:live"]);
     });
 
+    test("a page of the past that comes when all of that is gone brings back none of it", async () => {
+      const { index } = opened;
+      await index.lack("gone", 0, 17);
+      await index.write([{ stream: "gone", seq: 21, frames: [frame("a", "live")] }]);
+      const page = (through: number) =>
+        index.fill(
+          [7, 12].map((seq) => ({ stream: "gone", seq, frames: [frame("a", `${seq}`)] })),
+          { stream: "gone", after: 0, through },
+        );
+      await index.begin("gone", 10);
+      await page(15);
+      const missing = { after: 15, through: 17 };
+      assert.deepEqual(index.places().get("gone"), { oldest: 10, newest: 21, missing });
+      const { frames, through } = await index.read("gone", 10, exact("a"), 10);
+      assert.deepEqual([frames.map(({ seq }) => seq), through], [[12], 15]);
+      await index.begin("gone", 28);
+      await page(17);
+      assert.deepEqual(index.places().get("gone"), { oldest: 28, newest: 28, missing: null });
+      assert.deepEqual(await index.read("gone", 27, exact("a"), 10), { frames: [], through: 28 });
+      opened = await opened.reopen();
+      assert.deepEqual(opened.index.places().get("gone"), { oldest: 28, newest: 28, missing: null });
+    });
+
     test("what is missing twice is missing once, and also before all that is there", async () => {
       const { index } = opened;
       await index.write([{ stream: "twice", seq: 50, frames: [frame("a", "v")] }]);

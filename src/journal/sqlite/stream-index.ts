@@ -172,7 +172,8 @@ export class SqliteStreamIndex implements StreamIndex {
     entries: readonly Frames[],
     filled: { readonly stream: string; readonly after: Seq; readonly through: Seq },
   ): Promise<void> {
-    return this.#enqueue([...entries, { ...filled, move: "fill" }]);
+    const pages = entries.map((entry) => ({ ...entry, fills: true as const }));
+    return this.#enqueue([{ ...filled, move: "fill" }, ...pages]);
   }
 
   owe(stream: string, through: Seq): Promise<void> {
@@ -308,8 +309,10 @@ export class SqliteStreamIndex implements StreamIndex {
     for (const entry of entries) {
       const { stream } = entry;
       const place = this.#places.get(stream);
-      if (!("move" in entry)) this.#places.set(stream, written(place, entry.seq, entry.frames.length));
-      else if (entry.move !== "rename") this.#places.set(stream, moved(place, entry));
+      if (!("move" in entry)) {
+        if (entry.fills && place !== undefined) continue;
+        this.#places.set(stream, written(place, entry.seq, entry.frames.length));
+      } else if (entry.move !== "rename") this.#places.set(stream, moved(place, entry));
       else if (place !== undefined && !this.#places.has(entry.to)) {
         this.#places.delete(stream);
         this.#places.set(entry.to, place);

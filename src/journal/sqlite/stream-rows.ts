@@ -24,6 +24,8 @@ export interface PackedEntry {
   readonly stream: string;
   readonly seq: Seq;
   readonly frames: readonly PackedFrame[];
+  /** It is of a `fill`, which comes before it and moves the place: by itself it moves nothing, and below `oldest` it is nothing. */
+  readonly fills?: true;
 }
 
 /** One write: of an event's frames, of a stream's place, or of its name. */
@@ -137,9 +139,11 @@ export class StreamRows {
     }
   }
 
-  #frames({ stream: name, seq, frames }: PackedEntry, bytes: Uint8Array): void {
+  #frames({ stream: name, seq, frames, fills }: PackedEntry, bytes: Uint8Array): void {
     const known = this.#streams.get(name);
-    const stream = this.#place(name, written(known?.place, seq, frames.length));
+    if (fills && known !== undefined && seq <= known.place.oldest) return;
+    const stream =
+      fills && known !== undefined ? known : this.#place(name, written(known?.place, seq, frames.length));
     const { newest } = known?.place ?? { newest: seq - 1 };
     if (seq <= newest) this.#prepare("DELETE FROM frame WHERE stream = ? AND seq = ?").run(stream.id, seq);
     const insert = this.#prepare(
