@@ -56,6 +56,16 @@ const post = async (url: string, body: object): Promise<number> => {
   return response.status;
 };
 
+/** A stream's text as it comes, once its headers have. */
+async function readStream(url: string) {
+  const { body } = await fetch(url);
+  let text = "";
+  const ended = (async () => {
+    for await (const chunk of body?.pipeThrough(new TextDecoderStream()) ?? []) text += chunk;
+  })();
+  return { text: () => text, ended };
+}
+
 test("a configuration with errors ends the start with 2, each error with its place", async (t) => {
   const folder = folderOf(t);
   writeFileSync(join(folder, "leat.yaml"), "sinks: { out: { type: stdoot } }\n");
@@ -116,15 +126,15 @@ test("an address that is taken ends with 1 and says which", async (t) => {
   assert.match(stderr, new RegExp(`127\\.0\\.0\\.1:${port}`));
 });
 
-test("SIGTERM: readiness goes at once, webhooks are taken for the delay, streams get a bye, exit 0; a waiting retry delays nothing", async (t) => {
+test("SIGTERM: readiness goes at once, webhooks are taken for the delay, streams get a bye and nothing is lost to their readers, exit 0; a waiting retry delays nothing", async (t) => {
   const receiver = await makeReceiver();
   receiver.answer = () => 503;
   const daemon = await makeDaemon(HOLDING(receiver.url), { LEAT_SHUTDOWN_DELAY: "1500ms" });
   t.after(() => Promise.all([daemon.close(), receiver.close()]));
   await daemon.start();
-  const stream = await fetch(`${daemon.url}/events`);
-  const streamed = stream.text();
+  const stream = await readStream(`${daemon.url}/events`);
   assert.equal(await post(daemon.url, { n: 1 }), 200);
+  await waitFor("the first event at the reader", () => stream.text().includes('"n":1'));
   await waitFor("the first attempt, which fails", () => receiver.received.length >= 1);
 
   const begun = performance.now();
@@ -134,12 +144,18 @@ test("SIGTERM: readiness goes at once, webhooks are taken for the delay, streams
     const { reasons } = (await response.json()) as { reasons: string[] };
     return response.status === 503 && reasons.includes("draining");
   });
+  await stream.ended;
+  assert.match(stream.text(), /^event: ?bye\ndata: ?\{"reason":"drain"\}$/m);
   assert.equal(await post(daemon.url, { n: 2 }), 200, "still taken during the delay");
   assert.equal(await daemon.ended(), 0, daemon.output());
   assert.ok(performance.now() - begun < 10_000, "the retry in an hour was not waited for");
-  const text = await streamed;
-  assert.match(text, /"n":2/);
-  assert.match(text, /^event: ?bye$/m);
+
+  const lastId = [...stream.text().matchAll(/^id: ?(\d+)$/gm)].at(-1)?.[1] ?? "";
+  await daemon.start();
+  const back = followStream(`${daemon.url}/events`, lastId);
+  t.after(() => back.close());
+  await waitFor("what came when it was gone", () => back.events.length > 0);
+  assert.deepEqual([back.events.map(({ data }) => data), back.gaps], [['{"n":2}'], []]);
 });
 
 test("SIGTERM: an attempt under way is finished and counts; nothing is delivered twice after the next start", async (t) => {
