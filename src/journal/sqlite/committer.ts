@@ -138,6 +138,7 @@ export class Committer implements DeltaSink {
       open.close();
       this.#queue.push(this.#open);
       this.#open = new Batch(this.#arena);
+      this.#sendFull();
     }
     this.uncommittedBytes += bytes;
     this.#overdue.watch();
@@ -287,7 +288,6 @@ export class Committer implements DeltaSink {
   }
 
   #send(batch: Batch, retry = false): void {
-    const { clock, refusals } = this.#options;
     for (const source of this.#dirty) {
       const taken = source.takeDelta();
       if (taken === null) continue;
@@ -299,17 +299,32 @@ export class Committer implements DeltaSink {
     }
     this.#dirty = [];
     batch.packer.close();
+    const sinks = Array.from(this.#sinks, ([sink, state]) => ({ sink, state }));
+    if (this.#sinks.size > 0) this.#sinks = new Map();
+    this.#leave(batch, { retry, sinks, refusals: this.#options.refusals.take() });
+  }
+
+  /**
+   * A full group needn't wait for the end of a turn that brings many: the writer would stand idle all the while. It goes
+   * without what is to be settled, for whoever appends may be in the midst of settling.
+   */
+  #sendFull(): void {
+    while (this.lost === null && !this.#stalled && this.#away.length < IN_FLIGHT) {
+      const full = this.#queue.shift();
+      if (full === undefined) return;
+      this.#leave(full, { retry: false, sinks: [], refusals: [] });
+    }
+  }
+
+  #leave(batch: Batch, beside: Pick<Group, "retry" | "sinks" | "refusals">): void {
     const group: Group = {
       number: ++this.#number,
-      now: clock.wall(),
-      retry,
+      now: this.#options.clock.wall(),
       appends: batch.packer.pack(),
       raisedFrom: batch.appends,
       deltas: batch.settling.map(({ taken }) => taken.delta),
-      sinks: Array.from(this.#sinks, ([sink, state]) => ({ sink, state })),
-      refusals: refusals.take(),
+      ...beside,
     };
-    if (this.#sinks.size > 0) this.#sinks = new Map();
     this.#away.push({ batch, group });
     this.#post({ kind: "group", group }, transferOf(group.appends));
   }

@@ -100,6 +100,20 @@ test("J2: one event that the journal can't hold is refused by itself; its neighb
   made.end();
 });
 
+test("a full group is with the writer before the turn that fills it ends, without what is to be settled", async () => {
+  const { world: made, process } = world();
+  process.committer.setSink("billing", { hold: null, paused: "gone", breaker: null });
+  const results = Array.from({ length: 9 }, () => outcome(process.committer.append(newEvent(), null)));
+  const rows = (table: string) => made.disk.prepare(`SELECT count(*) AS n FROM ${table}`).get()?.n;
+  process.write();
+  assert.deepEqual([rows("event"), rows("sink")], [8, 0]);
+  process.turn();
+  process.settle();
+  assert.deepEqual(await Promise.all(results), Array(9).fill("taken"));
+  assert.deepEqual([rows("event"), rows("sink")], [9, 1]);
+  made.end();
+});
+
 test("J6: a full disk refuses appends, keeps settlements, and goes on by itself once there is room", async () => {
   const { world: made, process } = world();
   process.committer.setSink("billing", { hold: null, paused: "gone", breaker: null });
