@@ -67,10 +67,7 @@ const ANSWERS: readonly Place[] = [
 
 const FAULTS: readonly Place[] = [{ files: "src/sources/webhook/verify/*.ts", pattern: /\bfault\(("\w+")/g }];
 
-const CLIENTS: readonly Place[] = [
-  { files: "src/sinks/websocket/*.ts", pattern: /\bcode: ("\w+")/g },
-  { files: "src/sinks/websocket/connection.ts", pattern: /#refuse\(\s*("\w+")/g },
-];
+const CLIENTS: readonly Place[] = [{ files: "src/sinks/websocket/*.ts", pattern: /\bcode: ("\w+")/g }];
 
 const BROKER_REFUSALS: readonly Place[] = [
   { files: "src/sources/take.ts", pattern: /overLimit\(\s*arrival,\s*position,\s*("\w+")/g },

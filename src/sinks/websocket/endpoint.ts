@@ -23,10 +23,12 @@ import { retryMs, spread } from "../stream/leaving.ts";
 import type { StreamMetrics } from "../stream/metrics.ts";
 import { Wheel } from "../stream/wheel.ts";
 import { CLOSE_CUT_MS, LOAD, RESTART } from "./close.ts";
-import { type Common, Connection, type Entrance } from "./connection.ts";
+import { Connection } from "./connection.ts";
 import type { Crowd } from "./crowd.ts";
+import type { Entrance } from "./entry.ts";
 import { deflatedFrame, PING_FRAME, textFrame } from "./frame.ts";
 import { Handshake, refuseOrigin } from "./handshake.ts";
+import type { Common } from "./line.ts";
 import { longPoll, wantsJson } from "./long-poll.ts";
 import * as say from "./messages.ts";
 import type { Publisher } from "./publisher.ts";
@@ -237,7 +239,7 @@ export class WebSocketEndpoint implements UpgradableEndpoint {
       connection.close(RESTART, this.#leaving);
     } else if (this.#connections.size - this.#options.access.taken > this.#options.maxUnentered)
       connection.close(LOAD, "load");
-    else void this.#begin(connection);
+    else this.#begin(connection).catch((error: unknown) => connection.failed(error));
   }
 
   /** Apart from what is heard of the socket for as long as it is open: that would hold the request too. */
