@@ -4,8 +4,9 @@
  * A segment ends at `.` or `/`. `*` stands for any run of characters within a segment (also an empty one), `**` for
  * any run at all. `\` makes the character after it literal. Everything else stands for itself, case and all.
  *
- * Matching is a simulation of the pattern's states, so its cost is at most pattern × text, whatever either holds:
- * a regular expression made from a pattern with several stars could be made to backtrack by a hostile channel name.
+ * Matching is a simulation of the pattern's states, 32 of them a step, so its cost is at most pattern × text / 32,
+ * whatever either holds: a regular expression made from a pattern with several stars could be made to backtrack by a
+ * hostile channel name, and readers bring patterns of their own, each of which is held against each event.
  */
 
 /** A literal character (one UTF-16 unit) or a wildcard. */
@@ -82,10 +83,17 @@ export function compilePattern(pattern: string): (text: string) => boolean {
     if (list[wild]?.kind === "any") return (text) => text.startsWith(prefix);
     return (text) => text.startsWith(prefix) && !hasSeparator(text, prefix.length);
   }
+  const prefix = literal(list.slice(0, wild));
+  let states: States | null = null;
   return (text) => {
-    const symbols: Token[] = [];
-    for (let at = 0; at < text.length; at++) symbols.push({ kind: "char", code: text.charCodeAt(at) });
-    return accepts(list, symbols);
+    if (!text.startsWith(prefix)) return false;
+    states ??= new States(list);
+    states.begin();
+    for (let at = 0; at < text.length; at++) {
+      const code = text.charCodeAt(at);
+      if (!states.step(code, isSeparator(code))) return false;
+    }
+    return states.accepting;
   };
 }
 
@@ -99,43 +107,86 @@ function hasSeparator(text: string, from: number): boolean {
  * pattern that could match a text that `entry` doesn't: a wildcard that was asked for is only consumed by one as wide.
  */
 export function covers(entry: string, asked: string): boolean {
-  return accepts(tokens(entry), tokens(asked));
+  const states = new States(tokens(entry));
+  states.begin();
+  for (const symbol of tokens(asked)) {
+    const goesOn =
+      symbol.kind === "char"
+        ? states.step(symbol.code, isSeparator(symbol.code))
+        : states.step(null, symbol.kind === "any");
+    if (!goesOn) return false;
+  }
+  return states.accepting;
 }
 
-/** Runs the states of `pattern` over symbols, which may be wildcards themselves. */
-function accepts(pattern: readonly Token[], symbols: readonly Token[]): boolean {
-  // state[i]: the first i tokens have consumed every symbol so far.
-  let state = new Uint8Array(pattern.length + 1);
-  state[0] = 1;
-  skipWildcards(pattern, state);
-  for (const symbol of symbols) {
-    const next = new Uint8Array(pattern.length + 1);
-    let alive = false;
-    for (let at = 0; at < pattern.length; at++) {
-      if (state[at] !== 1) continue;
-      const token = pattern[at] as Token;
-      if (!consumes(token, symbol)) continue;
-      next[token.kind === "char" ? at + 1 : at] = 1;
-      alive = true;
+/** The states of a pattern as bits: bit n is set where its first n tokens have consumed all symbols so far. */
+class States {
+  readonly #length: number;
+  readonly #now: Uint32Array;
+  /** The tokens that consume this character alone. */
+  readonly #chars = new Map<number, Uint32Array>();
+  /** Those that consume any symbol, and those that consume any within a segment. */
+  readonly #any: Uint32Array;
+  readonly #wild: Uint32Array;
+
+  constructor(pattern: readonly Token[]) {
+    this.#length = pattern.length;
+    const words = (pattern.length >>> 5) + 1;
+    this.#now = new Uint32Array(words);
+    this.#any = new Uint32Array(words);
+    this.#wild = new Uint32Array(words);
+    for (const [at, token] of pattern.entries()) {
+      if (token.kind === "char") {
+        const own = this.#chars.get(token.code) ?? new Uint32Array(words);
+        set(own, at);
+        this.#chars.set(token.code, own);
+        continue;
+      }
+      set(this.#wild, at);
+      if (token.kind === "any") set(this.#any, at);
     }
-    if (!alive) return false;
-    skipWildcards(pattern, next);
-    state = next;
   }
-  return state[pattern.length] === 1;
+
+  begin(): void {
+    this.#now.fill(0);
+    set(this.#now, 0);
+    // A wildcard may stand for nothing.
+    if (has(this.#wild, 0)) set(this.#now, 1);
+  }
+
+  /** Consumes a character, or (null) a wildcard that was asked for. `crosses`: only `**` takes it. False: nothing does. */
+  step(code: number | null, crosses: boolean): boolean {
+    const now = this.#now;
+    const wild = this.#wild;
+    const own = code === null ? undefined : this.#chars.get(code);
+    const staying = crosses ? this.#any : wild;
+    let moved = 0;
+    let skipped = 0;
+    let alive = 0;
+    for (let word = 0; word < now.length; word++) {
+      const before = now[word] as number;
+      const taken = own === undefined ? 0 : before & (own[word] as number);
+      const reached = (before & (staying[word] as number)) | (taken << 1) | moved;
+      // No wildcard follows another (`tokens`), so that one step past them is all.
+      const past = reached & (wild[word] as number);
+      const after = reached | (past << 1) | skipped;
+      moved = taken >>> 31;
+      skipped = past >>> 31;
+      now[word] = after;
+      alive |= after;
+    }
+    return alive !== 0;
+  }
+
+  get accepting(): boolean {
+    return has(this.#now, this.#length);
+  }
 }
 
-function consumes(token: Token, symbol: Token): boolean {
-  if (token.kind === "any") return true;
-  if (token.kind === "segment") {
-    return symbol.kind === "segment" || (symbol.kind === "char" && !isSeparator(symbol.code));
-  }
-  return symbol.kind === "char" && symbol.code === token.code;
+function set(bits: Uint32Array, at: number): void {
+  bits[at >>> 5] = (bits[at >>> 5] as number) | (1 << (at & 31));
 }
 
-/** A wildcard may stand for nothing: what is reached before it is reached after it. */
-function skipWildcards(pattern: readonly Token[], state: Uint8Array): void {
-  for (let at = 0; at < pattern.length; at++) {
-    if (state[at] === 1 && pattern[at]?.kind !== "char") state[at + 1] = 1;
-  }
+function has(bits: Uint32Array, at: number): boolean {
+  return ((bits[at >>> 5] as number) & (1 << (at & 31))) !== 0;
 }

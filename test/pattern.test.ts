@@ -71,6 +71,22 @@ test("matching is what the definition says, for any pattern and text", () => {
   );
 });
 
+test("patterns of any length match what the definition says", () => {
+  const long = fc.array(fc.constantFrom("a", "aaaaaaaaaaaaaaa", "b", ".", "*", "**"), { maxLength: 14 });
+  fc.assert(
+    fc.property(long, fc.infiniteStream(fc.constantFrom("a", "b", "")), (parts, fill) => {
+      // A text that the pattern nearly matches, or does.
+      const text = parts
+        .map((part) => (part.startsWith("*") ? (fill.next().value as string) : part))
+        .join("");
+      for (const each of [text, text.slice(1), `${text}a`]) {
+        assert.equal(matches(parts.join(""), each), reference(parts.join(""), each));
+      }
+    }),
+    { numRuns: 3000 },
+  );
+});
+
 test("an escaped text matches itself alone, inside any pattern", () => {
   fc.assert(
     fc.property(text, text, (t, other) => {
@@ -103,4 +119,18 @@ test("a name full of what a pattern looks for costs no more than pattern × name
   const started = performance.now();
   assert.equal(hostile(`${"a".repeat(4000)}b`), false);
   assert.ok(performance.now() - started < 500);
+});
+
+test("a thousand hostile patterns of readers hold up an event no longer than some milliseconds each", () => {
+  const hostile = Array.from({ length: 1000 }, (_, n) => compilePattern(`room.${"**a".repeat(80)}${n}`));
+  const name = `room.${"a".repeat(250)}`;
+  const started = performance.now();
+  for (const each of hostile) assert.equal(each(name), false);
+  assert.ok(performance.now() - started < 1000, `${performance.now() - started} ms`);
+});
+
+test("what a reader asks for is held against a pattern as quickly", () => {
+  const started = performance.now();
+  for (let n = 0; n < 1000; n++) covers(`room.${"**a".repeat(80)}`, `room.${"**a".repeat(80)}b`);
+  assert.ok(performance.now() - started < 1000, `${performance.now() - started} ms`);
 });
