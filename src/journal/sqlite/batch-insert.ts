@@ -10,36 +10,39 @@ export class BatchInsert {
   readonly #single: Statement;
   readonly #many: Statement;
   readonly #columns: number;
-  #values: SqlValue[] = [];
+  /** Room for all rows, used again: grown anew for each, it would be copied four times. */
+  readonly #values: SqlValue[];
+  #at = 0;
 
   constructor(storage: Storage, table: string, columns: number) {
     this.#columns = columns;
+    this.#values = Array(ROWS * columns).fill(null);
     const row = `(${Array(columns).fill("?").join(",")})`;
     this.#single = storage.prepare(`INSERT INTO ${table} VALUES ${row}`);
     this.#many = storage.prepare(`INSERT INTO ${table} VALUES ${Array(ROWS).fill(row).join(",")}`);
   }
 
-  /** The caller pushes exactly one row's values, then calls `pushed`. */
-  get values(): SqlValue[] {
-    return this.#values;
+  /** The next column of a row; behind the last one, `rowEnds`. */
+  put(value: SqlValue): void {
+    this.#values[this.#at++] = value;
   }
 
-  pushed(): void {
-    if (this.#values.length === ROWS * this.#columns) {
-      this.#many.run(...this.#values);
-      this.#values = [];
-    }
+  rowEnds(): void {
+    if (this.#at < this.#values.length) return;
+    this.#many.run(...this.#values);
+    this.clear();
   }
 
   flush(): void {
-    for (let at = 0; at < this.#values.length; at += this.#columns) {
+    for (let at = 0; at < this.#at; at += this.#columns) {
       this.#single.run(...this.#values.slice(at, at + this.#columns));
     }
-    this.#values = [];
+    this.clear();
   }
 
-  /** Forgets rows that are not in the table yet. */
+  /** Forgets rows, also those that are not in the table yet: a large body would stay in memory with its row. */
   clear(): void {
-    this.#values = [];
+    this.#values.fill(null, 0, this.#at);
+    this.#at = 0;
   }
 }

@@ -2,7 +2,7 @@
  * The events of one commit. They stay packed until somebody asks for one: what nobody reads costs a few large pieces of
  * memory instead of many small ones, which the garbage collector would have to copy and mark.
  */
-import type { Event, Seq } from "../../event.ts";
+import { type Event, NO_HEADERS, type Seq } from "../../event.ts";
 import type { Commit } from "../journal.ts";
 import { type EventPacker, EventUnpacker } from "./packed-events.ts";
 
@@ -64,7 +64,8 @@ export class Committed implements Commit {
       unpacker.skip();
     }
     const event = unpacker.next(this.first + place);
-    return { ...event, headers: Buffer.from(event.headers), body: Buffer.from(event.body) };
+    const headers = event.headers.byteLength === 0 ? NO_HEADERS : Buffer.from(event.headers);
+    return { ...event, headers, body: Buffer.from(event.body) };
   }
 
   /** Keeps its events no longer unpacked: with what was decoded of them they take many times their bytes. */

@@ -34,7 +34,6 @@ interface Entry extends Original {
   readonly hash: number;
   readonly source: number;
   readonly id: string;
-  readonly time: number;
 }
 
 export class Duplicates {
@@ -49,8 +48,12 @@ export class Duplicates {
   readonly #page: ListStatement;
   /** The table has what lies at or below `after`; up to `through` the rest is still to be read. Null: nothing is. */
   #unread: { after: Seq; readonly through: Seq } | null;
-  /** Added in the present transaction, by seq: not all are rows yet, and all go if it is rolled back. */
-  readonly #fresh = new Map<Seq, Entry>();
+  /**
+   * Added in the present transaction, each at its seq's distance from the first: not all are rows yet, and all go if it is
+   * rolled back.
+   */
+  #fresh: (Entry | null)[] = [];
+  #freshFrom: Seq = 0;
   /** Removed in the present transaction: leave the table once it is committed. */
   #gone: Row[] = [];
   #goneEarly = 0;
@@ -119,8 +122,8 @@ export class Duplicates {
     const table = this.#table;
     for (let slot = table.first(hash); slot !== -1; slot = table.next(slot, hash)) {
       const seq = table.seqAt(slot, newest);
-      const fresh = this.#fresh.get(seq);
-      if (fresh !== undefined) {
+      const fresh = (seq < this.#freshFrom ? null : this.#fresh[seq - this.#freshFrom]) ?? null;
+      if (fresh !== null) {
         if (fresh.source === source && fresh.id === id) return fresh;
         continue;
       }
@@ -133,12 +136,22 @@ export class Duplicates {
   }
 
   /** Remembers an event that is being appended. */
-  add(entry: Entry, until: number): void {
-    this.#insert.values.push(entry.seq, entry.source, entry.id, entry.time, until, entry.length, entry.crc);
-    this.#insert.pushed();
-    this.#fresh.set(entry.seq, entry);
-    this.#table.add(entry.hash, entry.seq);
-    this.#shortest = Math.min(this.#shortest, until - entry.time);
+  add(entry: Entry, time: number, until: number): void {
+    const { hash, seq, source, id, length, crc } = entry;
+    const insert = this.#insert;
+    insert.put(seq);
+    insert.put(source);
+    insert.put(id);
+    insert.put(time);
+    insert.put(until);
+    insert.put(length);
+    insert.put(crc);
+    insert.rowEnds();
+    if (this.#fresh.length === 0) this.#freshFrom = seq;
+    while (this.#fresh.length < seq - this.#freshFrom) this.#fresh.push(null);
+    this.#fresh.push(entry);
+    this.#table.add(hash, seq);
+    this.#shortest = Math.min(this.#shortest, until - time);
   }
 
   /** Writes what `add` still holds back. */
@@ -199,7 +212,7 @@ export class Duplicates {
   }
 
   committed(): void {
-    this.#fresh.clear();
+    this.#fresh = [];
     if (this.#gone.length === 0) return;
     for (const { seq, source, id } of this.#gone) {
       this.#table.remove(this.#table.hash(Number(source), String(id)), Number(seq));
@@ -212,16 +225,15 @@ export class Duplicates {
   /** One append was undone within the transaction: forgets what was added behind `seq`. */
   dropAfter(seq: Seq): void {
     this.#insert.clear();
-    for (const entry of this.#fresh.values()) {
-      if (entry.seq <= seq) continue;
-      this.#table.remove(entry.hash, entry.seq);
-      this.#fresh.delete(entry.seq);
+    while (this.#fresh.length > 0 && this.#freshFrom + this.#fresh.length - 1 > seq) {
+      const entry = this.#fresh.pop() ?? null;
+      if (entry !== null) this.#table.remove(entry.hash, entry.seq);
     }
   }
 
   rolledBack(): void {
-    for (const { hash, seq } of this.#fresh.values()) this.#table.remove(hash, seq);
-    this.#fresh.clear();
+    for (const entry of this.#fresh) if (entry !== null) this.#table.remove(entry.hash, entry.seq);
+    this.#fresh = [];
     this.#insert.clear();
     if (this.#gone.length > 0) this.#swept = NOTHING;
     this.#gone = [];

@@ -6,7 +6,7 @@
  * A body that the HTTP parser hands out is a slice of a 64 KiB slab, which would be kept (and posted) whole. Packing
  * copies it once, when it is appended, so nothing holds on to the slab.
  */
-import type { Event, NewEvent, Seq } from "../../event.ts";
+import { type Event, type NewEvent, NO_HEADERS, type Seq } from "../../event.ts";
 import { type Memory, ownMemory, type Room } from "./arena.ts";
 
 export interface PackedEvents {
@@ -135,6 +135,10 @@ export class EventUnpacker {
   readonly #numbers: Float64Array;
   #offset = 0;
   #text = 0;
+  /** The last one's: mostly the next one's too, and then the same string, which is looked up without being hashed. */
+  #source = "";
+  #type = "";
+  #subject: string | null = null;
 
   constructor(packed: PackedEvents) {
     this.#packed = packed;
@@ -168,13 +172,13 @@ export class EventUnpacker {
     const cause = this.#number(CAUSE);
     const event: Event = {
       seq: seq ?? this.#number(SEQ),
-      source: this.#take(SOURCE_LENGTH) ?? "",
+      source: (this.#source = this.#take(SOURCE_LENGTH, this.#source) ?? ""),
       id: this.#take(ID_LENGTH) ?? "",
-      type: this.#take(TYPE_LENGTH) ?? "",
-      subject: this.#take(SUBJECT_LENGTH),
+      type: (this.#type = this.#take(TYPE_LENGTH, this.#type) ?? ""),
+      subject: (this.#subject = this.#take(SUBJECT_LENGTH, this.#subject)),
       key: this.#take(KEY_LENGTH),
       time: this.#number(TIME),
-      headers: this.#bytes.subarray(headersAt, bodyAt),
+      headers: headersAt === bodyAt ? NO_HEADERS : this.#bytes.subarray(headersAt, bodyAt),
       body: this.#bytes.subarray(bodyAt, end),
       hops: this.#number(HOPS),
       cause: cause === -1 ? null : cause,
@@ -187,13 +191,15 @@ export class EventUnpacker {
     return this.#numbers[this.#offset / 8 + offset]!;
   }
 
-  /** The next piece of text, by its length. */
-  #take(length: number): string | null {
+  /** The next piece of text, by its length; `last` itself where it says the same. */
+  #take(length: number, last: string | null = null): string | null {
     const characters = this.#number(length);
     if (characters === -1) return null;
     const start = this.#text;
     this.#text += characters;
-    return this.#packed.text.slice(start, this.#text);
+    const { text } = this.#packed;
+    if (last !== null && last.length === characters && text.startsWith(last, start)) return last;
+    return text.slice(start, this.#text);
   }
 }
 

@@ -248,7 +248,7 @@ export class Writer {
       return { seq: original.seq, differs: original.crc !== bodyCrc || original.length !== length };
     }
     const seq = this.#insert(event, source, id, bodyCrc);
-    this.duplicates.add({ hash, seq, source, id, time, length, crc: bodyCrc }, time + dedupeMs);
+    this.duplicates.add({ hash, seq, source, id, length, crc: bodyCrc }, time, time + dedupeMs);
     return null;
   }
 
@@ -257,22 +257,21 @@ export class Writer {
     const seq = this.#newest + 1;
     const total = this.#total + body.byteLength + headers.byteLength + id.length + EVENT_OVERHEAD;
     const crc = rowCrc(seq, source, id, type, subject, key, time, hops, cause, total, headers, bodyCrc);
-    this.#events.values.push(
-      seq,
-      source,
-      id,
-      type,
-      subject,
-      key,
-      time,
-      hops,
-      cause,
-      total,
-      crc,
-      headers,
-      body,
-    );
-    this.#events.pushed();
+    const row = this.#events;
+    row.put(seq);
+    row.put(source);
+    row.put(id);
+    row.put(type);
+    row.put(subject);
+    row.put(key);
+    row.put(time);
+    row.put(hops);
+    row.put(cause);
+    row.put(total);
+    row.put(crc);
+    row.put(headers);
+    row.put(body);
+    row.rowEnds();
     if (cause !== null) this.#reply.run(seq, cause);
     this.#newest = seq;
     this.#total = total;

@@ -22,7 +22,7 @@ function filled(count: number): Storage {
 function add(duplicates: Duplicates, n: number): void {
   const [id, source] = [`id ${n}`, 1];
   const hash = duplicates.hash(source, id);
-  duplicates.add({ hash, seq: 2 * n, source, id, time: n, length: 0, crc: 0 }, n);
+  duplicates.add({ hash, seq: 2 * n, source, id, length: 0, crc: 0 }, n, n);
 }
 
 function find(duplicates: Duplicates, n: number, newest: number): number | null {
@@ -71,6 +71,22 @@ test("what is added meanwhile, and taken back or forgotten, is counted once", ()
   );
 });
 
+test("what a transaction has added is found before it is a row, also behind seqs without an id, and not once it is taken back", () => {
+  const storage = filled(10);
+  const duplicates = new Duplicates(storage, LIMIT, 2);
+  const found = () => [10, 11, 12, 15, 16].map((n) => find(duplicates, n, 40));
+  storage.begin();
+  for (const n of [11, 12, 15]) add(duplicates, n);
+  assert.deepEqual(found(), [20, 22, 24, 30, null]);
+  duplicates.dropAfter(24);
+  assert.deepEqual(found(), [20, 22, 24, null, null]);
+  add(duplicates, 16);
+  assert.deepEqual(found(), [20, 22, 24, null, 32]);
+  storage.rollback();
+  duplicates.rolledBack();
+  assert.equal(duplicates.size, 10);
+});
+
 test("ids that are remembered for long hold none back that are not", () => {
   const storage = openStorage({ file: ":memory:" });
   migrate(storage, 0);
@@ -79,7 +95,7 @@ test("ids that are remembered for long hold none back that are not", () => {
   const remember = (seq: number, time: number, ms: number) => {
     const [source, id] = [1, `${seq}`];
     const hash = duplicates.hash(source, id);
-    duplicates.add({ hash, seq, source, id, time, length: 0, crc: 0 }, time + ms);
+    duplicates.add({ hash, seq, source, id, length: 0, crc: 0 }, time, time + ms);
   };
   const within = (work: () => void) => {
     storage.begin();
