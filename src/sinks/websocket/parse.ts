@@ -1,5 +1,5 @@
 /** What clients say (docs/websocket.md): from a text frame to a message, or why it is none. Pure; never throws. */
-import { asJson } from "./exact-json.ts";
+import { memberText } from "./member-text.ts";
 import type { Ref } from "./messages.ts";
 
 export type ClientMessage =
@@ -112,7 +112,7 @@ function publishOf(
   if (event === undefined) {
     return bad("event is text, not empty and without control characters.", ref, channel);
   }
-  const data = asJson(fields.get("data"), text);
+  const data = memberText(text, "data");
   if (data === null) return bad("data is nested too deeply.", ref, channel);
   return { type: "publish", channel, data, id, event, ...ref };
 }

@@ -158,13 +158,13 @@ test("ids, types and data that can't be taken are refused, each by itself", asyn
   assert.equal(client.code, 0);
 });
 
-test("a body nested too deeply to be written again is refused, and the connection stays", async (t) => {
+test("a body nested more deeply than readers may bear is refused, and the connection stays", async (t) => {
   const live = await startLive(t, { fields: PUBLISH });
   const client = await live.client();
   const depth = 30_000;
   client.say(`{"type":"publish","channel":"room.1","ref":1,"data":${"[".repeat(depth)}${"]".repeat(depth)}}`);
   const answer = await waitFor("an answer", () => client.said.find(({ ref }) => ref === 1));
-  assert.ok(answer.type === "ack" || answer.code === "bad_message", JSON.stringify(answer));
+  assert.equal(answer.code, "bad_message");
   client.say({ type: "publish", channel: "room.1", data: { __proto__: { polluted: true } }, ref: 2 });
   await waitFor("its ack", () => client.of("ack").some(({ ref }) => ref === 2));
   assert.equal(({} as { polluted?: boolean }).polluted, undefined);
