@@ -49,7 +49,7 @@ export class Connection implements Line {
     this.common = common;
     this.#webSocket = webSocket;
     const outlet = new SocketOutlet(socket);
-    const inbox = new Inbox({ line: this, outlet, socket, webSocket, take: (text) => this.#take(text) });
+    const inbox = new Inbox({ line: this, outlet, socket, webSocket, take: (text) => this.#heed(text) });
     const memberships = new Memberships(this, broadcast, outlet, socket);
     const { counters } = broadcast;
     this.#outlet = outlet;
@@ -139,7 +139,7 @@ export class Connection implements Line {
   /** The socket is gone. What came whole before that counts. */
   gone(): void {
     if (!this.#closing) {
-      for (const text of this.#inbox.rest()) if (this.#entry.session !== null) this.#take(text);
+      for (const text of this.#inbox.rest()) if (this.#entry.session !== null) this.#heed(text);
     }
     this.#leave();
   }
@@ -159,6 +159,14 @@ export class Connection implements Line {
     this.#unanswered = 0;
     if (isBinary) this.close(NOT_TEXT);
     else this.#inbox.receive(data);
+  }
+
+  #heed(text: string): void {
+    try {
+      this.#take(text);
+    } catch (error) {
+      this.failed(error);
+    }
   }
 
   #take(text: string): void {

@@ -61,8 +61,9 @@ export class Crowd {
     if (!isPattern(name)) this.#presence.leave(literalName(name) as string, guest.user);
   }
 
-  members(channel: string): { readonly members: readonly Member[]; readonly more: number } {
-    return this.#presence.on(channel);
+  /** `name` as it would be subscribed to. */
+  members(name: string): { readonly members: readonly Member[]; readonly more: number } {
+    return this.#presence.on(literalName(name) ?? name);
   }
 
   /** To all on the channel but the one who said it. */

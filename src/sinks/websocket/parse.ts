@@ -1,4 +1,5 @@
 /** What clients say (docs/websocket.md): from a text frame to a message, or why it is none. Pure; never throws. */
+import { escapePattern, literalName } from "../../pattern.ts";
 import { memberText } from "./member-text.ts";
 import type { Ref } from "./messages.ts";
 
@@ -94,9 +95,20 @@ function typed(
   if (CONTROL.test(channel) || !channel.isWellFormed()) {
     return { ...bad("A channel has no control characters.", ref), code: "bad_channel" };
   }
+  if (type === "subscribe" && !isPlain(channel)) {
+    const message =
+      "In a channel that is subscribed to, a backslash stands before * and another backslash only.";
+    return { ...bad(message, ref), code: "bad_channel" };
+  }
   if (type === "subscribe") return { type, channel, since: sinceOf(fields.get("since")), ...ref };
   if (type === "publish") return publishOf(channel, fields, ref, text);
   return { type, channel, ...ref };
+}
+
+/** One name has one spelling, so that who is on a channel is there once. */
+function isPlain(channel: string): boolean {
+  const name = literalName(channel);
+  return name === null || escapePattern(name) === channel;
 }
 
 function publishOf(

@@ -64,12 +64,14 @@ export class Presence {
 
   /** `more`: members beside those listed. */
   on(channel: string): { readonly members: readonly Member[]; readonly more: number } {
-    const stays = [...(this.#channels.get(channel)?.values() ?? [])];
-    const members = stays
-      .slice(0, MOST_LISTED)
+    const all = this.#channels.get(channel);
+    const members: Member[] = [];
+    for (const { user, connections } of all?.values() ?? []) {
+      if (members.length === MOST_LISTED) break;
       // Within its grace one is still there.
-      .map(({ user, connections }) => ({ user, connections: Math.max(1, connections) }));
-    return { members, more: stays.length - members.length };
+      members.push({ user, connections: Math.max(1, connections) });
+    }
+    return { members, more: (all?.size ?? 0) - members.length };
   }
 
   /** Nobody is told of anything more. */

@@ -110,3 +110,25 @@ test("presence is told where the channel has it, and to those who may join it", 
   const { members } = await client.hears("presence");
   assert.deepEqual(members, [{ user: null, connections: 1 }]);
 });
+
+test("who subscribes to one channel by other spellings is on it once, and gone when it leaves", async (t) => {
+  const live = await startRooms(t, TOKENS);
+  const client = await live.client({ headers: { authorization: `Bearer ${await tokenOf("ann")}` } });
+  for (const channel of ["lobby.x", "lobby.\\x", "l\\obby.x", "lobby.x\\"]) {
+    client.say({ type: "subscribe", channel, ref: channel });
+  }
+  await client.hears("error", 3);
+  assert.deepEqual([...new Set(client.of("error").map(({ code }) => code))], ["bad_channel"]);
+  client.say({ type: "subscribe", channel: "lobby.\\*\\\\", ref: "a star and a backslash" });
+  await client.hears("subscribed", 2);
+  const ask = async (channel: string) => {
+    client.say({ type: "presence", channel, ref: client.said.length });
+    return (await client.hears("presence", client.of("presence").length + 1)).members;
+  };
+  const alone = [{ user: "ann", connections: 1 }];
+  assert.deepEqual(await ask("lobby.x"), alone);
+  assert.deepEqual(await ask("lobby.\\*\\\\"), alone);
+  for (const channel of ["lobby.x", "lobby.\\*\\\\"]) client.say({ type: "unsubscribe", channel });
+  await waitFor("it to be gone", async () => (await ask("lobby.x"))?.toString() === "");
+  assert.deepEqual(await ask("lobby.\\*\\\\"), []);
+});
