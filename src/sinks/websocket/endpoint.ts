@@ -64,8 +64,6 @@ export interface WebSocketOptions extends Omit<BroadcastOptions, "encode" | "sig
   readonly maxMessageBytes: number;
   readonly messageRate: Rate;
   readonly publishRate: Rate;
-  /** Connections that nobody was let in on yet. */
-  readonly maxUnentered: number;
   readonly maxChannels: number;
   readonly channelBytes: number;
   readonly log: Logger;
@@ -226,29 +224,38 @@ export class WebSocketEndpoint implements UpgradableEndpoint {
   }
 
   #open(request: IncomingMessage, socket: Socket, webSocket: WebSocket): void {
-    const entrance = this.#entranceOf(request);
+    const place = this.#options.access.arrive(request);
+    const release = typeof place === "function" ? place : () => {};
+    const entrance = this.#entranceOf(request, release);
     const deflated = webSocket.extensions !== "" ? this.#deflated : null;
     const broadcast = deflated ?? this.#plain;
     const connection = new Connection({ common: this.#common, broadcast, entrance, socket, webSocket });
     this.#connections.add(connection);
     // What is wrong with a frame is told by the code with which `ws` closes; what is wrong with the socket, by its end.
     webSocket.on("error", () => {});
-    webSocket.on("close", () => this.#gone(connection));
+    webSocket.on("close", () => {
+      release();
+      this.#gone(connection);
+    });
     if (this.#leaving !== null) {
       this.#plain.counters.refused++;
       connection.close(RESTART, this.#leaving);
-    } else if (this.#connections.size - this.#options.access.taken > this.#options.maxUnentered)
-      connection.close(LOAD, "load");
-    else this.#begin(connection).catch((error: unknown) => connection.failed(error));
+    } else if (typeof place !== "function") {
+      this.#plain.counters.refused++;
+      connection.close(LOAD, "load", place.retryMs);
+    } else this.#begin(connection).catch((error: unknown) => connection.failed(error));
   }
 
   /** Apart from what is heard of the socket for as long as it is open: that would hold the request too. */
-  #entranceOf(request: IncomingMessage): Entrance {
+  #entranceOf(request: IncomingMessage, release: () => void): Entrance {
     const { access } = this.#options;
     const query = new URLSearchParams(queryOf(request.url ?? ""));
     return {
       admit: (token) => access.admit(request, query, { token }),
-      enter: (verdict, owner) => access.enter(verdict, owner),
+      enter: (verdict, owner) => {
+        release();
+        return access.enter(verdict, owner);
+      },
     };
   }
 

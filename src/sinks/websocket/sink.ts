@@ -128,7 +128,6 @@ class WebSocketSink
       maxMessageBytes: limits.message,
       messageRate: limits.messages,
       publishRate: limits.publish,
-      maxUnentered: limits.connections,
       maxChannels: limits.channels,
       channelBytes: MAX_CHANNEL_BYTES,
       history: index,

@@ -213,3 +213,29 @@ test("connections in all, from one address and of one user are bounded; more are
   assert.equal(await next.closed(), 1013);
   assert.equal(first.code, 0);
 });
+
+test("those who show nothing have places of their own, few from one address, and take nobody else's", async (t) => {
+  const limits = "limits: { connections: 4, per_address: 2, trusted_proxies: 127.0.0.0/8 }";
+  const live = await startOwn(t, `, ${limits}`);
+  const from = (address: string, headers: Record<string, string> = {}) =>
+    live.client({ headers: { "x-forwarded-for": address, ...headers } });
+  const mute = [await from("192.0.2.1"), await from("192.0.2.1")];
+  const third = await from("192.0.2.1");
+  assert.equal(await third.closed(), 1013);
+  assert.ok(Number(third.of("bye")[0]?.retry_ms) > 5_000);
+  const authorization = `Bearer ${await tokenOf("ann")}`;
+  const ann = await from("192.0.2.2", { authorization });
+  await ann.hears("welcome");
+  // Who enters leaves a place for the next.
+  mute[0]?.say({ type: "connect", token: await tokenOf("bob") });
+  await mute[0]?.hears("welcome");
+  const fourth = await from("192.0.2.1");
+  fourth.say({ type: "connect", token: await tokenOf("bob") });
+  await fourth.hears("welcome");
+  mute[1]?.close();
+  await waitFor("its place", async () => {
+    const next = await from("192.0.2.1", { authorization });
+    // Two from there are in: it may come, and may not stay.
+    return (await next.closed()) === 1013 && next.of("error").length === 0;
+  });
+});

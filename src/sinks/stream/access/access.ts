@@ -70,6 +70,7 @@ export class Access {
   readonly #authorities: Authorities;
   readonly #grants: GrantBook;
   readonly #slots: Slots;
+  readonly #arrivals: Slots;
   readonly #rules: CredentialRules;
   readonly #revocations: Revocations;
   readonly #sessions: Sessions;
@@ -85,6 +86,11 @@ export class Access {
       connections: limits.connections,
       perAddress: limits.per_address ?? null,
       perUser: limits.per_user ?? null,
+    });
+    this.#arrivals = new Slots({
+      connections: limits.connections,
+      perAddress: limits.per_address ?? null,
+      perUser: null,
     });
     this.#rules = {
       cookie: "cookie" in auth ? (auth.cookie ?? null) : null,
@@ -114,14 +120,17 @@ export class Access {
     return this.#authorities.authority.stop();
   }
 
-  /** Connections that have entered. */
-  get taken(): number {
-    return this.#slots.taken;
-  }
-
   meet(request: IncomingMessage): Met {
     const { auth, origins = [] } = this.#config;
     return meet(request, { origins, hosts: this.#host.hosts, open: auth.type === "none" });
+  }
+
+  /**
+   * For who may still show something once it is connected: a place among those who haven't entered, as many again as may
+   * enter. The function gives it back.
+   */
+  arrive(request: IncomingMessage): (() => void) | Denial {
+    return this.#arrivals.take(this.#rules.address(request), null);
   }
 
   /** Judges what a request shows. `token`: what a WebSocket's first message shows instead. Never rejects. */
