@@ -66,6 +66,7 @@ export class StreamFill {
     if (formerly !== null) said.push(this.#index.rename(formerly, stream));
     const end = this.#subscription.cursor();
     if (end > 0) said.push(this.#index.owe(stream, end));
+    said.push(this.#index.reach(stream, end));
     // Only the index's end rejects it.
     this.#declared = Promise.all(said).catch(() => {});
     this.look();

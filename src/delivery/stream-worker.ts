@@ -57,6 +57,8 @@ export class StreamWorker {
   readonly #queue: Flight[] = [];
   /** Published, not yet in the index. */
   #gathered: Flight[] = [];
+  /** What it was handed up to here is in the index, or is for `#filling`. */
+  #written: Seq = 0;
   #writing = false;
   readonly #filling: StreamFill;
   #stopFollowing: () => void = () => {};
@@ -80,6 +82,7 @@ export class StreamWorker {
 
   #begin(formerly: string | null): void {
     if (this.#retired) return;
+    this.#written = this.subscription.cursor();
     this.#filling.declare(formerly);
     this.subscription.onReady(() => this.#fill());
     this.#fill();
@@ -194,9 +197,8 @@ export class StreamWorker {
     for (const flight of this.#queue) {
       if (flight.rendered === null) break;
       done++;
-      const lapsed = this.subscription.lapsed();
-      if (lapsed > this.#lapsed && lapsed < flight.lease.event.seq)
-        flight.lapsed = this.#lapse(lapsed, flight.target);
+      const lapsed = this.subscription.lapsed(flight.lease.event.seq);
+      if (lapsed > this.#lapsed) flight.lapsed = this.#lapse(lapsed, flight.target);
       // Readers were told of a gap up to behind it: it can't be put before that any more.
       else if (flight.lease.event.seq <= this.#lapsed) flight.rendered = { ...flight.rendered, frames: [] };
       this.#hand(flight, flight.rendered);
@@ -217,11 +219,10 @@ export class StreamWorker {
     return through;
   }
 
-  /** Nothing is behind the lapse yet; nothing may be on its way that belongs before it. */
+  /** Nothing is behind the lapse yet, and nothing unsettled before it. */
   #lapseAll(): void {
     const lapsed = this.subscription.lapsed();
-    if (lapsed <= this.#lapsed || this.subscription.cursor() < lapsed) return;
-    for (const { lease } of this.#flights) if (lease.event.seq < lapsed) return;
+    if (lapsed <= this.#lapsed) return;
     this.#lapse(lapsed, this.#target);
     // Only the index's end rejects it; then it is owed at the next start.
     this.#index.begin(this.#target.stream, lapsed).catch(() => {});
@@ -248,9 +249,10 @@ export class StreamWorker {
     this.#writing = true;
     const batch = this.#gathered;
     this.#gathered = [];
-    writeFlights(this.#index, batch).then(
+    writeFlights(this.#index, batch, this.#written).then(
       () => {
         this.#writing = false;
+        this.#written = Math.max(this.#written, batch.at(-1)?.lease.event.seq ?? 0);
         if (this.#aborted) return;
         for (const flight of batch) this.#settle(flight);
         this.#write();

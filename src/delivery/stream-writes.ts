@@ -1,6 +1,6 @@
 /** How what a stream has published gets into its index: in order, what lapsed before what comes behind it. */
 import type { Seq } from "../event.ts";
-import type { Lease, StreamIndex } from "../journal/journal.ts";
+import type { Lease, StreamIndex, StreamPlace } from "../journal/journal.ts";
 import type { Rendered } from "./frames.ts";
 
 /** One event of a stream that was published. */
@@ -12,8 +12,15 @@ export interface Published {
   readonly lapsed: Seq;
 }
 
-/** Resolves when all of it is on disk; rejects only with the index's end. What the index does is done in the order of the calls. */
-export async function writeFlights(index: StreamIndex, batch: readonly Published[]): Promise<void> {
+/**
+ * Resolves when all of it is on disk; rejects only with the index's end. What the index does is done in the order of the calls.
+ * `after`: what lies behind it, up to the batch's last, is all in the batch.
+ */
+export async function writeFlights(
+  index: StreamIndex,
+  batch: readonly Published[],
+  after: Seq,
+): Promise<void> {
   const writes: Promise<void>[] = [];
   let entries: Parameters<StreamIndex["write"]>[0][number][] = [];
   const flush = () => {
@@ -28,5 +35,17 @@ export async function writeFlights(index: StreamIndex, batch: readonly Published
     entries.push({ stream: target.stream, seq: lease.event.seq, frames: rendered?.frames ?? [] });
   }
   flush();
+  const { target, lease } = batch.at(-1) as Published;
+  const through = lease.event.seq;
+  if (after < through && mayBeMissing(index.places().get(target.stream), after)) {
+    writes.push(index.fill([], { stream: target.stream, after, through }));
+  }
   await Promise.all(writes);
+}
+
+/** Whether what comes after `after` may be `missing` there, now or once what is being written (`reach`) is. */
+function mayBeMissing(place: StreamPlace | undefined, after: Seq): boolean {
+  return (
+    place === undefined || place.oldest > after || (place.missing !== null && place.missing.through > after)
+  );
 }

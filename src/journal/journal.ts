@@ -156,8 +156,11 @@ export interface Subscription {
   lag(): { readonly oldestAt: number; readonly bytes: number } | null;
   /** Its place: what lies at or below it was handed out before. Where `lag` is null all of that is settled. */
   cursor(): Seq;
-  /** The highest seq that expired or was purged without being handed out, since the start; 0: none was. */
-  lapsed(): Seq;
+  /**
+   * The highest seq below `before` that expired or was purged without being handed out, since the start; 0: none was. Absent:
+   * below all that is unsettled. Of a stream; of a pushed sink it isn't known so well.
+   */
+  lapsed(before?: Seq): Seq;
   /**
    * For a projection that was lost: hands out again what lies after `after`, up to its cursor, in seq order and a page at
    * a time, of what was accepted at or after `since` (ms since 1970). Leases, settles and counts nothing. Rejects when
@@ -283,7 +286,10 @@ export interface StreamPlace {
  * rejects only when the index is closed.
  */
 export interface StreamIndex {
-  /** Writing a (stream, seq) again replaces it. An empty list moves the stream's place only. */
+  /**
+   * Writing a (stream, seq) again replaces it. An empty list moves the stream's place only. What lies at or below the stream's
+   * `oldest` is dropped, also of a `fill`.
+   */
   write(entries: readonly { stream: string; seq: Seq; frames: readonly StreamFrame[] }[]): Promise<void>;
   read(
     stream: string,
@@ -298,7 +304,7 @@ export interface StreamIndex {
   lack(stream: string, after: Seq, through: Seq): Promise<void>;
   /**
    * Writes what is `missing` after `after` and up to `through`: the entries are all there is of it. Where by now more is
-   * missing before it, they are written, and stay missing with that. What the stream has begun after meanwhile is dropped.
+   * missing before it, they are written, and stay missing with that.
    */
   fill(
     entries: readonly { stream: string; seq: Seq; frames: readonly StreamFrame[] }[],
@@ -306,6 +312,8 @@ export interface StreamIndex {
   ): Promise<void>;
   /** What the stream hasn't got up to `through` is `missing`, however far it goes: where the file can't be read now, nobody knows. */
   owe(stream: string, through: Seq): Promise<void>;
+  /** It will be written from `after` on: where it begins later, what lies between is `missing` until `fill` says that it is there. */
+  reach(stream: string, after: Seq): Promise<void>;
   /** Nothing at or below `from` is there any more, or will be. */
   begin(stream: string, from: Seq): Promise<void>;
   /** The stream has another name from now on. Nothing happens where the new one is taken, or the old one isn't there. */

@@ -84,15 +84,39 @@ export function streamIndexConformance(engine: string, open: () => Promise<Opene
       assert.deepEqual(await index.bounds("again"), { oldest: 0, newest: 2 });
     });
 
-    test("history filled later, from its oldest on, is there for readers", async () => {
+    test("history written later, from its oldest on, is missing until it is there", async () => {
       const { index } = opened;
-      await index.write([{ stream: "filled", seq: 50, frames: [] }]);
-      assert.deepEqual(await index.bounds("filled"), { oldest: 49, newest: 50 });
-      for (const seq of [10, 20, 30])
-        await index.write([{ stream: "filled", seq, frames: [frame("a", `${seq}`)] }]);
-      await index.write([{ stream: "filled", seq: 5, frames: [] }]);
-      assert.deepEqual(await index.bounds("filled"), { oldest: 9, newest: 50 });
-      assert.deepEqual(await readAll(index, "filled", 9), ["10:a:10", "20:a:20", "30:a:30"]);
+      await index.write([{ stream: "past", seq: 50, frames: [] }]);
+      assert.deepEqual(await index.bounds("past"), { oldest: 49, newest: 50 });
+      await index.reach("past", 60);
+      await index.reach("past", 4);
+      assert.deepEqual(index.places().get("past"), {
+        oldest: 4,
+        newest: 50,
+        missing: { after: 4, through: 49 },
+      });
+      let after = 4;
+      for (const seq of [10, 20, 49]) {
+        assert.equal((await index.read("past", 4, exact("a"), 10)).through, after);
+        await index.write([{ stream: "past", seq, frames: [frame("a", `${seq}`)] }]);
+        await index.fill([], { stream: "past", after, through: (after = seq) });
+      }
+      assert.deepEqual(index.places().get("past"), { oldest: 4, newest: 50, missing: null });
+      assert.deepEqual(await readAll(index, "past", 4), ["10:a:10", "20:a:20", "49:a:49"]);
+      await index.reach("nothing before", 7);
+      assert.deepEqual(await index.bounds("nothing before"), { oldest: 7, newest: 7 });
+    });
+
+    test("what is written before a stream's beginning is nobody's: there may be more that is gone", async () => {
+      const { index } = opened;
+      await index.write([{ stream: "begun", seq: 3, frames: [frame("a", "3")] }]);
+      await index.begin("begun", 21);
+      await index.write([{ stream: "begun", seq: 4, frames: [frame("a", "4")] }]);
+      await index.write([{ stream: "begun", seq: 22, frames: [frame("a", "22")] }]);
+      assert.deepEqual(await index.bounds("begun"), { oldest: 21, newest: 22 });
+      opened = await opened.reopen();
+      assert.deepEqual(await opened.index.bounds("begun"), { oldest: 21, newest: 22 });
+      assert.deepEqual(await readAll(opened.index, "begun", 21), ["22:a:22"]);
     });
 
     test("pages hold whole seqs, whatever the limit", async () => {

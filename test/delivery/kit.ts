@@ -131,6 +131,7 @@ export const noIndex: StreamIndex = {
   lack: async () => {},
   owe: async () => {},
   fill: async () => {},
+  reach: async () => {},
   begin: async () => {},
   rename: async () => {},
   onLost: () => () => {},

@@ -138,8 +138,8 @@ export class MemorySubscription implements Subscription {
 
   lapsedTo: Seq = 0;
 
-  lapsed(): Seq {
-    return this.lapsedTo;
+  lapsed(before: Seq = Number.POSITIVE_INFINITY): Seq {
+    return this.lapsedTo < before ? this.lapsedTo : 0;
   }
 
   unindexed(_routes: readonly string[]): Unindexed | null {

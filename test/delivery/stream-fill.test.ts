@@ -108,6 +108,35 @@ test("what the journal has no more is a gap: the index answers for nothing befor
   assert.ok((await seqs())[0]! <= 41);
 });
 
+test("a past that a new stream is only coming to is missing until it is there: no reader goes past it", async (t) => {
+  const { ledger, subscription, index, works, stream } = await setUp(t, 0);
+  const sent = [1, 2, 3].map(() => ledger.append(newEvent()).seq);
+  const [first = 0, , last = 0] = sent;
+  await index.write([{ stream: "live", seq: last + 7, frames: [] }]);
+  const held = Promise.withResolvers<void>();
+  const made = {
+    result: "message" as const,
+    body: Buffer.from("x"),
+    contentType: null,
+    fields: { channel: "a" },
+  };
+  const past = ({ seq }: Event) => (seq === first ? made : held.promise.then(() => made));
+  await works.apply([], [{ ...stream, routes: new Map([["live", past]]) }]);
+  const given = async () => (await index.read("live", 100, { exact: ["a"], patterns: [] }, 10)).frames;
+  await waitFor("the first of it", () => index.places().get("live")?.missing?.after === first);
+  assert.equal((await index.bounds("live")).oldest, 100);
+  assert.deepEqual(
+    (await given()).map(({ seq }) => seq),
+    [first],
+  );
+  held.resolve();
+  await waitFor("the rest", () => subscription.settled.length === 3);
+  assert.deepEqual(
+    (await given()).map(({ seq }) => seq),
+    sent,
+  );
+});
+
 test("an index that loses what it had while it is in use is filled again at once", async (t) => {
   const { index, works, stream, seqs, file } = await setUp(t, 0);
   await works.apply([], [stream]);

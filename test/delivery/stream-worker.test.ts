@@ -39,6 +39,7 @@ class TestIndex implements StreamIndex {
   lack = noIndex.lack;
   owe = noIndex.owe;
   fill = noIndex.fill;
+  reach = noIndex.reach;
   begin = noIndex.begin;
   rename = noIndex.rename;
   onLost = noIndex.onLost;

@@ -30,6 +30,8 @@ export interface LettingGoHost {
   settle(delivery: Delivery, outcome: Job["outcome"]): void;
   /** There is something to commit. */
   changed(): void;
+  /** A stream's, whose readers have to be told where something is missing. */
+  bySeq(): boolean;
 }
 
 export class LettingGo {
@@ -39,7 +41,11 @@ export class LettingGo {
   #running: Running | null = null;
   /** The last thing that happened was that this seq, not read before, was let go: then ranges join. */
   #joined: Seq | null = null;
-  #lapsed: Seq = 0;
+  /**
+   * The last of each run of seqs that were let go, replays apart, ascending. Of a pushed sink, which nobody asks for it, the
+   * highest will do; and of those before all that is unsettled.
+   */
+  #runs: Seq[] = [];
 
   constructor(inflow: Inflow, unsettled: Unsettled, host: LettingGoHost) {
     this.#inflow = inflow;
@@ -47,9 +53,9 @@ export class LettingGo {
     this.#host = host;
   }
 
-  /** The highest seq that was let go, replays apart; 0: none. */
-  get lapsed(): Seq {
-    return this.#lapsed;
+  /** As `Subscription.lapsed`. */
+  lapsed(before: Seq = this.#unsettled.oldest()): Seq {
+    return this.#runs.findLast((seq) => seq < before) ?? 0;
   }
 
   get running(): boolean {
@@ -119,7 +125,7 @@ export class LettingGo {
     }
     if (replay === 0) {
       this.#host.gathering().expire(seq, reason, false);
-      this.#lapsed = Math.max(this.#lapsed, seq);
+      this.#note(seq, false);
     }
     this.#host.settle(delivery, outcome);
     return true;
@@ -130,9 +136,23 @@ export class LettingGo {
     const delivery = this.#host.delivery(event, owners);
     for (const route of owners.routes) gathering.settled(route, delivery, running.outcome, false);
     gathering.expire(event.seq, running.reason, this.#joined !== null);
+    this.#note(event.seq, this.#joined !== null);
     this.#joined = event.seq;
-    this.#lapsed = Math.max(this.#lapsed, event.seq);
     this.#unsettled.settledUpTo(event.seq);
     running.count++;
   }
+
+  /** `joined`: nothing else lies between it and the one before. */
+  #note(seq: Seq, joined: boolean): void {
+    const last = this.#runs.at(-1) ?? 0;
+    if (joined || !this.#host.bySeq()) this.#runs.splice(-1, 1, Math.max(seq, last));
+    else if (seq > last) this.#runs.push(seq);
+    else this.#runs.splice(this.#runs.findLastIndex((each) => each < seq) + 1, 0, seq);
+    if (this.#runs.length < MANY_RUNS) return;
+    const settled = this.lapsed();
+    this.#runs = this.#runs.filter((each) => each >= settled);
+  }
 }
+
+/** Beyond so many those before all that is unsettled are put together. */
+const MANY_RUNS = 256;

@@ -8,8 +8,6 @@ export interface Frames {
   readonly stream: string;
   readonly seq: Seq;
   readonly frames: readonly StreamFrame[];
-  /** As `PackedEntry.fills`. */
-  readonly fills?: true;
 }
 
 /** As `PackedWrite`, unpacked. */

@@ -172,12 +172,15 @@ export class SqliteStreamIndex implements StreamIndex {
     entries: readonly Frames[],
     filled: { readonly stream: string; readonly after: Seq; readonly through: Seq },
   ): Promise<void> {
-    const pages = entries.map((entry) => ({ ...entry, fills: true as const }));
-    return this.#enqueue([{ ...filled, move: "fill" }, ...pages]);
+    return this.#enqueue([...entries, { ...filled, move: "fill" }]);
   }
 
   owe(stream: string, through: Seq): Promise<void> {
     return this.#enqueue([{ stream, move: "owe", through }]);
+  }
+
+  reach(stream: string, after: Seq): Promise<void> {
+    return this.#enqueue([{ stream, move: "reach", after }]);
   }
 
   begin(stream: string, from: Seq): Promise<void> {
@@ -285,17 +288,20 @@ export class SqliteStreamIndex implements StreamIndex {
   }
 
   async #put(entries: readonly Entry[]): Promise<void> {
-    const changes = entries.filter((entry) => !this.#isSo(entry));
+    const changes: Entry[] = [];
+    for (const entry of entries) if (!this.#isSo(entry, changes)) changes.push(entry);
     if (changes.length === 0) return;
     await this.#thread.ask({ op: "write", ...pack(changes) });
     this.#moved(changes);
     this.#works();
   }
 
-  /** What each start says again; a page of the past in an index that has all else. */
-  #isSo(entry: Entry): boolean {
+  /** What each start says again; a page of the past in an index that has all else, also once it has what goes `before`. */
+  #isSo(entry: Entry, before: readonly Entry[]): boolean {
     if (!("move" in entry)) return false;
+    if (before.some((one) => "move" in one)) return false;
     if (entry.move === "owe") return reaches(this.#places.get(entry.stream), entry.through);
+    if (entry.move === "reach") return (this.#places.get(entry.stream)?.oldest ?? Infinity) <= entry.after;
     if (entry.move === "fill") return (this.#places.get(entry.stream)?.missing ?? null) === null;
     return entry.move === "rename" && !this.#places.has(entry.stream);
   }
@@ -309,10 +315,8 @@ export class SqliteStreamIndex implements StreamIndex {
     for (const entry of entries) {
       const { stream } = entry;
       const place = this.#places.get(stream);
-      if (!("move" in entry)) {
-        if (entry.fills && place !== undefined) continue;
-        this.#places.set(stream, written(place, entry.seq, entry.frames.length));
-      } else if (entry.move !== "rename") this.#places.set(stream, moved(place, entry));
+      if (!("move" in entry)) this.#places.set(stream, written(place, entry.seq));
+      else if (entry.move !== "rename") this.#places.set(stream, moved(place, entry));
       else if (place !== undefined && !this.#places.has(entry.to)) {
         this.#places.delete(stream);
         this.#places.set(entry.to, place);

@@ -8,18 +8,25 @@ export type PlaceMove =
   | { readonly stream: string; readonly move: "lack"; readonly after: Seq; readonly through: Seq }
   /** As `lack`, of what there isn't up to `through`. */
   | { readonly stream: string; readonly move: "owe"; readonly through: Seq }
+  /** It will be written from `after` on: what it hasn't got of that, before all that it has, is missing until then. */
+  | { readonly stream: string; readonly move: "reach"; readonly after: Seq }
   /** What was missing there has been written; nothing changes where more is missing before it. */
   | { readonly stream: string; readonly move: "fill"; readonly after: Seq; readonly through: Seq }
   /** What lies at or below `from` will never be there (any more). */
   | { readonly stream: string; readonly move: "begin"; readonly from: Seq };
 
 /**
- * After the write of one event's frames. What is missing stays missing: what lies before it may be, too. What is older than all that is there is history being filled for later readers
- * (`start: beginning`), from its oldest on; retention takes it again when its time is over.
+ * After the write of one event's frames. What is missing stays missing: what lies before it may be, too. Where a stream has
+ * begun it stays: what is written before that is nobody's, since there may be more that is gone between the two.
  */
-export function written(place: StreamPlace | undefined, seq: Seq, frames: number): StreamPlace {
+export function written(place: StreamPlace | undefined, seq: Seq): StreamPlace {
   const { oldest, newest, missing } = place ?? { oldest: seq - 1, newest: seq, missing: null };
-  return { oldest: frames > 0 ? Math.min(oldest, seq - 1) : oldest, newest: Math.max(newest, seq), missing };
+  return { oldest, newest: Math.max(newest, seq), missing };
+}
+
+/** Whether a stream can take what is written at `seq`. */
+export function takes(place: StreamPlace | undefined, seq: Seq): boolean {
+  return place === undefined || seq > place.oldest;
 }
 
 export function moved(place: StreamPlace | undefined, to: PlaceMove): StreamPlace {
@@ -28,6 +35,8 @@ export function moved(place: StreamPlace | undefined, to: PlaceMove): StreamPlac
       return lacking(place, to.after, to.through);
     case "owe":
       return owing(place, to.through);
+    case "reach":
+      return reaching(place, to.after);
     case "fill":
       return filled(place, to.after, to.through);
     case "begin":
@@ -68,6 +77,11 @@ export function lacking(place: StreamPlace | undefined, after: Seq, through: Seq
 
 function owing(place: StreamPlace | undefined, through: Seq): StreamPlace {
   return place !== undefined && reaches(place, through) ? place : lacking(place, place?.newest ?? 0, through);
+}
+
+function reaching(place: StreamPlace | undefined, after: Seq): StreamPlace {
+  if (place === undefined) return { oldest: after, newest: after, missing: null };
+  return place.oldest <= after ? place : lacking(place, after, place.oldest);
 }
 
 function filled(place: StreamPlace | undefined, after: Seq, through: Seq): StreamPlace {

@@ -11,7 +11,7 @@ import type { Seq } from "../../event.ts";
 import type { StreamPlace } from "../journal.ts";
 import { statements } from "./statements.ts";
 import type { Statement, Storage } from "./storage.ts";
-import { moved, type PlaceMove, written } from "./stream-place.ts";
+import { moved, type PlaceMove, takes, written } from "./stream-place.ts";
 import { frameCrc, type PackedPage, StreamReads } from "./stream-reads.ts";
 
 /** A frame whose body lies in a buffer shared by all frames of one message between threads. */
@@ -24,8 +24,6 @@ export interface PackedEntry {
   readonly stream: string;
   readonly seq: Seq;
   readonly frames: readonly PackedFrame[];
-  /** It is of a `fill`, which comes before it and moves the place: by itself it moves nothing, and below `oldest` it is nothing. */
-  readonly fills?: true;
 }
 
 /** One write: of an event's frames, of a stream's place, or of its name. */
@@ -139,11 +137,10 @@ export class StreamRows {
     }
   }
 
-  #frames({ stream: name, seq, frames, fills }: PackedEntry, bytes: Uint8Array): void {
+  #frames({ stream: name, seq, frames }: PackedEntry, bytes: Uint8Array): void {
     const known = this.#streams.get(name);
-    if (fills && known !== undefined && seq <= known.place.oldest) return;
-    const stream =
-      fills && known !== undefined ? known : this.#place(name, written(known?.place, seq, frames.length));
+    const stream = this.#place(name, written(known?.place, seq));
+    if (!takes(known?.place, seq)) return;
     const { newest } = known?.place ?? { newest: seq - 1 };
     if (seq <= newest) this.#prepare("DELETE FROM frame WHERE stream = ? AND seq = ?").run(stream.id, seq);
     const insert = this.#prepare(

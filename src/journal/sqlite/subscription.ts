@@ -129,6 +129,7 @@ export class LiveSubscription implements Subscription, DeltaSource {
         settling.drop(delivery, outcome);
       },
       changed: () => outbox.changed(),
+      bySeq: () => present().order === "seq",
     });
     this.#lettingGo = lettingGo;
     this.#choosing = new Choosing({
@@ -361,8 +362,8 @@ export class LiveSubscription implements Subscription, DeltaSource {
     return this.#unsettled.cursor(this.#inflow.next);
   }
 
-  lapsed(): Seq {
-    return this.#lettingGo.lapsed;
+  lapsed(before?: Seq): Seq {
+    return this.#lettingGo.lapsed(before);
   }
 
   reread(after: Seq, since: number): Promise<Reread> {

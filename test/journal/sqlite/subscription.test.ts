@@ -260,6 +260,27 @@ test("J6: what was never read expires as one range, and is counted", async () =>
   assert.deepEqual(bench.seqs(), [5]);
 });
 
+test("between which of its events a stream's readers miss something is known", () => {
+  const bench = new Bench({ kind: "stream", order: "seq" });
+  const { subscription } = bench;
+  const purge = (through: number) =>
+    void subscription.letGo({ through, outcome: "purged", reason: "purged" });
+  bench.append({}, {}, {}, {}, {}, {}, {}, {});
+  const early = bench.lease(2);
+  assert.equal(subscription.lapsed(), 0);
+  purge(5);
+  assert.deepEqual([subscription.lapsed(3), subscription.lapsed(6)], [0, 5]);
+  assert.equal(subscription.lapsed(), 0, "1 and 2 are still under way");
+  for (const lease of early) void subscription.settle(lease, delivered);
+  assert.equal(subscription.lapsed(), 5);
+  const [late] = bench.lease(1);
+  assert.equal(late?.event.seq, 6);
+  purge(8);
+  assert.deepEqual([subscription.lapsed(6), subscription.lapsed(), subscription.lapsed(9)], [5, 5, 8]);
+  void subscription.settle(late!, delivered);
+  assert.equal(subscription.lapsed(), 8);
+});
+
 test("a purge spares nothing that is in flight a second try", async () => {
   const bench = new Bench();
   bench.append({}, {}, {});
