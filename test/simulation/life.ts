@@ -70,6 +70,7 @@ export class Life {
   readonly #index: SqliteStreamIndex;
   #soon: (() => void)[] = [];
   #ended = false;
+  #started = false;
 
   /** Throws when a fault strikes while it opens. */
   constructor({ machine, tuning, observer }: LifeOptions) {
@@ -206,7 +207,9 @@ export class Life {
     const { journal } = this;
     const targets = compileTargets(assembly, LIMITS, silent);
     await placeStreams(assembly, journal);
-    for (const { component } of assembly.sinks.values()) await component.start();
+    // Those that were there before a reload go on.
+    if (!this.#started) for (const { component } of assembly.sinks.values()) await component.start();
+    this.#started = true;
     await journal.ledger.reconcile(definitionsOf(assembly.plan));
     const ended = this.delivery.apply(targets.pushed, targets.streams);
     tellSwap();

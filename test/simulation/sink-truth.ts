@@ -172,8 +172,15 @@ export class SinkTruth {
 
   /** A new process: what was on disk holds, for no longer than it was meant to; the rest is forgotten. */
   restarted(state: string | undefined, now: number, wall: number): void {
-    this.#stored = state === undefined ? { paused: null, hold: null, breaker: null } : JSON.parse(state);
-    const { paused, hold, breaker } = this.#stored;
+    const stored: SinkState =
+      state === undefined ? { paused: null, hold: null, breaker: null } : JSON.parse(state);
+    const { paused, hold, breaker } = stored;
+    // It is cut as it is read, so that a clock set back is no reason to wait longer; and one set forth thereafter ends it.
+    this.#stored = {
+      paused,
+      hold: hold && { ...hold, until: Math.min(hold.until, wall + hold.ms) },
+      breaker: breaker && { ...breaker, openUntil: Math.min(breaker.openUntil, wall + breaker.waitMs) },
+    };
     const left = (until: number, most: number) => Math.min(Math.max(until - wall, 0), most);
     this.#inFlight = 0;
     this.#probing = false;
