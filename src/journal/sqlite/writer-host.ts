@@ -24,14 +24,16 @@ import type {
   WriterState,
 } from "./writer-messages.ts";
 
-/** Looking how far the WAL was moved takes its locks: once in so many turns. */
+/** Looking how far the WAL was moved takes its locks: once in so many turns, or bytes. */
 const TURNS = 16;
+const LOOK_BYTES = 8 * 1024 * 1024;
 /**
  * Pages in the WAL from which on the writer wants it to begin anew (64 MiB), which takes that nothing in it is left
- * to be moved: a small rest it moves itself. If the rest is large the checkpoint thread is behind or gone.
+ * to be moved: a small rest it moves itself. What is small grows with the WAL, or under a load that brings more than that
+ * while the checkpoint thread moves the rest, it would grow for as long. If the rest is large that thread is behind or gone.
  */
 const WAL_FRAMES = (64 * 1024 * 1024) / PAGE_BYTES;
-const SMALL_REST = WAL_FRAMES / 10;
+const SMALL_SHARE = 1 / 10;
 const LARGE_REST = WAL_FRAMES * 2;
 const SHRINK_BYTES = 1024 * 1024;
 /** How often the clock's mark is renewed, in ms. */
@@ -55,6 +57,8 @@ export class WriterHost {
   #now = 0;
   #marked = 0;
   #turns = 0;
+  /** Bytes that were written since it was last looked how far the WAL was moved. */
+  #unlooked = 0;
   /** Retention has more to do, as far as is known. */
   #busy = false;
   /** The file says that it is open: on a full disk that has to wait. */
@@ -115,7 +119,9 @@ export class WriterHost {
   /** Groups that came one behind the other: committed together, or one by one where that fails. */
   commit(groups: readonly Group[]): FromWriter {
     const start = performance.now();
-    if (!this.#space.takes(bytesOf(groups))) this.#full();
+    const bytes = bytesOf(groups);
+    this.#unlooked += bytes;
+    if (!this.#space.takes(bytes)) this.#full();
     const alone = groups.length === 1 || this.#refusing || groups.some(({ retry }) => retry);
     const together = alone ? null : this.#writer.together(groups);
     const results = together ?? groups.map((group) => this.#commit(group));
@@ -143,12 +149,14 @@ export class WriterHost {
 
   /** Lets the WAL begin anew once it has grown; most of it the checkpoint thread has moved by then. */
   checkpoint(): void {
-    if (++this.#turns % TURNS !== 0) return;
+    if (++this.#turns < TURNS && this.#unlooked < LOOK_BYTES) return;
+    this.#turns = 0;
+    this.#unlooked = 0;
     try {
       const { frames, moved } = this.#storage.checkpoint("NOOP");
       const rest = frames - moved;
       if (frames < WAL_FRAMES || rest === 0) return;
-      if (rest <= SMALL_REST || rest >= LARGE_REST) this.#storage.checkpoint("PASSIVE");
+      if (rest <= frames * SMALL_SHARE || rest >= LARGE_REST) this.#storage.checkpoint("PASSIVE");
     } catch {
       // A full disk: everything is still in the WAL, and the next commit will tell.
     }

@@ -45,11 +45,15 @@ try {
 function serve(host: WriterHost): () => void {
   let between = false;
   let rows = 0;
+  /** What can wait; true when there is more of it. */
+  const step = () => {
+    host.checkpoint();
+    return host.idle(rows);
+  };
   /** Runs when no message waits, or between two. */
   const turn = () => {
     between = false;
-    host.checkpoint();
-    if (host.idle(rows)) again();
+    if (step()) again();
   };
   const again = () => {
     if (between) return;
@@ -63,9 +67,11 @@ function serve(host: WriterHost): () => void {
     while (next !== undefined) {
       if (next.kind === "group") {
         const taken = takeGroups(next.group);
-        rows += taken.rows;
+        rows = taken.rows;
         post(host.commit(taken.groups));
         next = taken.behind;
+        // Where more comes than can be written this never ends: without a step here the WAL would grow for as long.
+        if (next !== undefined) step();
         continue;
       }
       const answer = host.handle(next);
@@ -81,8 +87,8 @@ function serve(host: WriterHost): () => void {
   return again;
 }
 
-/** A transaction holds at most so much, so that no commit takes long. */
-const EVENTS = 1000;
+/** A transaction holds at most so much, so that no commit takes long: some 25 ms for small events, of which the fsync is a few. */
+const EVENTS = 3000;
 const BYTES = 8 * 1024 * 1024;
 
 /** `first` and the groups that wait right behind it; `behind`: the message that ended them, if one did. */
