@@ -20,7 +20,8 @@ export class Person {
   }
 
   act(life: Life): void {
-    const name = this.#chance.pick([...this.#truth.subscriptions.keys()]);
+    const names = [...this.#truth.subscriptions.keys()];
+    const name = this.#chance.pick(this.#chance.odds(0.3) ? names.filter(isStream) : names);
     const owed = name === undefined ? undefined : this.#truth.subscription(name);
     if (name === undefined || owed === undefined) return;
     const { sink } = owed.definition;

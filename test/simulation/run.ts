@@ -230,15 +230,16 @@ export class Run {
     else if (dice < 0.78) life.indexed();
     else if (dice < 0.87) await machine.pass(chance.below(chance.odds(0.1) ? 20_000 : 1500));
     else if (dice < 0.885) this.#reload();
-    else if (dice < 0.9) this.#person.act(life);
-    else if (dice < 0.92) life.writer.idle();
-    else if (dice < 0.955) this.#running && this.audience.act(chance);
+    else if (dice < 0.92) this.#person.act(life);
+    else if (dice < 0.955) life.writer.idle();
     else if (dice < 0.985) await life.settle();
     else if (dice < 0.99) {
       machine.stepClock();
       receivers.stepped();
     } else if (dice < 0.995) await receivers.answerAll();
     else this.senders.bother(life);
+    // Readers come and go much more often than a person acts, and often while what they come for is on its way.
+    if (this.#running && chance.odds(0.06)) this.audience.act(chance);
     await turnOfTheLoop();
     if (this.truth.broken !== null) throw this.truth.broken;
   }

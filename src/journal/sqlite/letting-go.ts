@@ -42,7 +42,7 @@ export class LettingGo {
   /** The last thing that happened was that this seq, not read before, was let go: then ranges join. */
   #joined: Seq | null = null;
   /**
-   * The last of each run of seqs that were let go, replays apart, ascending. Of a pushed sink, which nobody asks for it, the
+   * The last of each run of seqs that were let go, ascending. Of a pushed sink, which nobody asks for it, the
    * highest will do; and of those before all that is unsettled.
    */
   #runs: Seq[] = [];
@@ -123,10 +123,9 @@ export class LettingGo {
       if (outcome === "purged") delivery.letGo = true;
       return false;
     }
-    if (replay === 0) {
-      this.#host.gathering().expire(seq, reason, false);
-      this.#note(seq, false);
-    }
+    if (replay === 0) this.#host.gathering().expire(seq, reason, false);
+    // To a stream a replay is an event like any other.
+    this.#note(seq, false);
     this.#host.settle(delivery, outcome);
     return true;
   }

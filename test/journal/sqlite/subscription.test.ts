@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Settlement } from "../../../src/journal/journal.ts";
 import type { DeliveryRow } from "../../../src/journal/sqlite/group.ts";
+import { replayEvent } from "../../../src/journal/sqlite/replay-event.ts";
 import { Bench, definition, turn } from "./subscription-kit.ts";
 
 const delivered: Settlement = { outcome: "delivered", attempt: null };
@@ -279,6 +280,23 @@ test("between which of its events a stream's readers miss something is known", (
   assert.deepEqual([subscription.lapsed(6), subscription.lapsed(), subscription.lapsed(9)], [5, 5, 8]);
   void subscription.settle(late!, delivered);
   assert.equal(subscription.lapsed(), 8);
+});
+
+test("a replay into a stream that is purged before its readers get it is missed like any event", () => {
+  const bench = new Bench({ kind: "stream", order: "seq" });
+  const { subscription } = bench;
+  const replay = replayEvent("r/s", { seq: 1, replay: 1, routes: ["r"] }, bench.clock.wall());
+  bench.append({}, replay, {});
+  subscription.replayed(["r"], null);
+  const [first] = bench.lease(1);
+  bench.feed.ringFrom = 2;
+  assert.deepEqual(bench.seqs(), [], "what it stands for has yet to be read");
+  void subscription.letGo({ through: 2, outcome: "purged", reason: "purged" });
+  void subscription.settle(first!, delivered);
+  assert.equal(subscription.lapsed(3), 2);
+  const delta = bench.commit();
+  assert.deepEqual(delta?.expired, [], "no event of the journal's has expired");
+  assert.deepEqual(bench.seqs(), [3]);
 });
 
 test("a purge spares nothing that is in flight a second try", async () => {
