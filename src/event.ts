@@ -55,6 +55,9 @@ export const REPLAY_TYPE = "leat.replay";
 
 export const NO_HEADERS: PackedHeaders = new Uint8Array(0);
 
+/** Up to so many characters text is written by hand: for little, the way out of JavaScript costs more than the bytes. */
+const SHORT = 64;
+
 /** Packs `[name, value]` pairs; a string value is taken as latin1, as Node's HTTP parser hands it out, unless told else. */
 export function packHeaders(
   headers: Iterable<readonly [string, string | Uint8Array]>,
@@ -63,25 +66,40 @@ export function packHeaders(
   const list = Array.isArray(headers)
     ? (headers as (readonly [string, string | Uint8Array])[])
     : [...headers];
-  let size = 0;
-  for (const [name, value] of list) {
-    size += 6 + name.length + (typeof value === "string" ? Buffer.byteLength(value, encoding) : value.length);
-  }
+  let most = 0;
+  for (const [name, value] of list) most += 6 + name.length + mostBytes(value, encoding);
   // Of the pool: memory of its own costs more than all the rest, and what is taken is copied at once.
-  const out = Buffer.allocUnsafe(size);
+  const out = Buffer.allocUnsafe(most);
   let at = 0;
   for (const [name, value] of list) {
     at = out.writeUInt16BE(name.length, at);
-    at += out.write(name, at, "latin1");
+    at += write(out, name, at, "latin1");
     const valueAt = at + 4;
-    if (typeof value === "string") at = valueAt + out.write(value, valueAt, encoding);
+    if (typeof value === "string") at = valueAt + write(out, value, valueAt, encoding);
     else {
       out.set(value, valueAt);
       at = valueAt + value.length;
     }
     out.writeUInt32BE(at - valueAt, valueAt - 4);
   }
-  return out;
+  return at === most ? out : out.subarray(0, at);
+}
+
+/** Of short text, what it could have at most: to count them would take as long as to write them. */
+function mostBytes(value: string | Uint8Array, encoding: "latin1" | "utf8"): number {
+  if (typeof value !== "string" || encoding === "latin1") return value.length;
+  return value.length <= SHORT ? value.length * 3 : Buffer.byteLength(value, encoding);
+}
+
+/** How many bytes it has written. */
+function write(out: Buffer, text: string, at: number, encoding: "latin1" | "utf8"): number {
+  if (text.length > SHORT) return out.write(text, at, encoding);
+  for (let n = 0; n < text.length; n++) {
+    const code = text.charCodeAt(n);
+    if (code > 0x7f) return out.write(text, at, encoding);
+    out[at + n] = code;
+  }
+  return text.length;
 }
 
 /** Unpacks what `packHeaders` packed; the values are views on the same memory. */

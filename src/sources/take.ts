@@ -21,7 +21,14 @@ export interface TakeOptions {
  * with `Appended`, or with null where it was kept as refused. Rejects when `signal` aborts while it waits, and with
  * `storage`.
  */
-export type Take = (arrival: Arrival, position: string, cutFrom?: number | null) => Promise<Appended | null>;
+export type Take = (
+  arrival: Arrival,
+  position: Position,
+  cutFrom?: number | null,
+) => Promise<Appended | null>;
+
+/** Asked of what isn't taken at once only: to word it for each would cost as much as to take some. */
+export type Position = () => string;
 
 /** Kept of a body that was refused. */
 const REFUSED_BYTES = 1024;
@@ -40,7 +47,7 @@ export function createTaker(host: TakerHost, { oversize, signal, held }: TakeOpt
   const line = inTurn(host);
 
   /** The way of nearly all: one promise behind the append's own, for this is done for each record of a fetch. */
-  function take(arrival: Arrival, position: string, cutFrom: number | null): Promise<Appended | null> {
+  function take(arrival: Arrival, position: Position, cutFrom: number | null): Promise<Appended | null> {
     const { byteLength } = arrival.body;
     if (cutFrom !== null) {
       const detail = `all of it is ${cutFrom} bytes, more than could be when it came`;
@@ -54,7 +61,7 @@ export function createTaker(host: TakerHost, { oversize, signal, held }: TakeOpt
   }
 
   /** What wasn't taken at the first try. */
-  async function again(error: unknown, arrival: Arrival, position: string): Promise<Appended | null> {
+  async function again(error: unknown, arrival: Arrival, position: Position): Promise<Appended | null> {
     try {
       return await patiently(
         error,
@@ -69,17 +76,17 @@ export function createTaker(host: TakerHost, { oversize, signal, held }: TakeOpt
 
   async function overLimit(
     arrival: Arrival,
-    position: string,
+    position: Position,
     reason: string,
     detail: string,
   ): Promise<Appended | null> {
     if (oversize === "hold") {
-      const message = `${position} is over a limit (${detail}) and oversize is hold: raise the limit and reload, take it away, or write oversize: refuse`;
+      const message = `${position()} is over a limit (${detail}) and oversize is hold: raise the limit and reload, take it away, or write oversize: refuse`;
       host.stands({ state: "waiting", error: "oversize", message });
       held?.();
       return aborted(signal);
     }
-    const refusal = refusalOf(host.name, arrival, position, reason, detail);
+    const refusal = refusalOf(host.name, arrival, position(), reason, detail);
     const keep = () => host.keepRefused(refusal);
     await keep().catch((error: unknown) => patiently(error, keep));
     return null;

@@ -37,7 +37,7 @@ test("while the journal puts some off, those behind them wait, and all come in o
   };
   const take = createTaker(host, { oversize: "refuse", signal: AbortSignal.timeout(20_000) });
   const numbers = Array.from({ length: 30 }, (_, n) => n);
-  await Promise.all(numbers.map((n) => take(arrival(n), `t/0@${n}`)));
+  await Promise.all(numbers.map((n) => take(arrival(n), () => `t/0@${n}`)));
   assert.deepEqual(order.map(Number), numbers);
   assert.ok(asked > 30);
 });
@@ -58,7 +58,7 @@ test("one whose name takes longer to be found holds back those behind it, and on
     return { seq: 1, id: id ?? "", duplicate: false, differs: false };
   };
   const take = createTaker(host, { oversize: "refuse", signal: AbortSignal.timeout(20_000) });
-  const taken = naming.map((_, n) => take(arrival(n), `t/0@${n}`));
+  const taken = naming.map((_, n) => take(arrival(n), () => `t/0@${n}`));
   assert.equal(begun.length, naming.length, "all are being named");
   await Promise.all(taken);
   assert.deepEqual(order, ["0", "1", "2", "3", "4", "5"]);
@@ -70,8 +70,8 @@ test("one that can't be named is refused, and those behind it go on", async () =
     if (id === "0") throw new LeatError("refused", "key_too_long", "The key is over 1024 bytes.");
   };
   const take = createTaker(host, { oversize: "refuse", signal: AbortSignal.timeout(20_000) });
-  assert.equal(await take(arrival(0), "t/0@0"), null);
-  assert.equal((await take(arrival(1), "t/0@1"))?.id, "1");
+  assert.equal(await take(arrival(0), () => "t/0@0"), null);
+  assert.equal((await take(arrival(1), () => "t/0@1"))?.id, "1");
   assert.deepEqual(
     host.refusals.map(({ reason }) => reason),
     ["key_too_long"],

@@ -38,7 +38,7 @@ test("an arrival that the journal can't take now is tried again until it can", a
     tries++;
     return append(one);
   };
-  const taken = take(arrival({ id: "a" }), "orders-0-17");
+  const taken = take(arrival({ id: "a" }), () => "orders-0-17");
   await waitFor("a second try", () => tries > 1);
   host.failure = null;
   assert.equal((await taken)?.id, "a");
@@ -51,7 +51,7 @@ test("a body over the limit is kept as refused, with its position, key, headers 
   const take = createTaker(host, { oversize: "refuse", signal: new AbortController().signal });
   const headers = packHeaders([["a", "b"]]);
   const large = arrival({ key: "k", headers, body: Buffer.alloc(5000, "x") });
-  assert.equal(await take(large, "orders-0-17"), null);
+  assert.equal(await take(large, () => "orders-0-17"), null);
   const [refusal] = host.refusals;
   assert.equal(refusal?.reason, "too_large");
   assert.equal(refusal?.address, "orders-0-17");
@@ -66,7 +66,7 @@ test("what is over another limit is kept as refused by its reason, also while th
   host.append = () => Promise.reject(new LeatError("refused", "key_too_long", "the key is over 1024 bytes"));
   host.failure = full();
   const take = createTaker(host, { oversize: "refuse", signal: new AbortController().signal });
-  const taken = take(arrival(), "orders-0-18");
+  const taken = take(arrival(), () => "orders-0-18");
   await new Promise((resolve) => setImmediate(resolve));
   assert.equal(host.refusals.length, 0);
   host.failure = null;
@@ -81,7 +81,7 @@ test("`oversize: hold` says that it waits and stays pending until it is stopped"
   let told = 0;
   const take = createTaker(host, { oversize: "hold", signal: stop.signal, held: () => told++ });
   let settled = false;
-  const taken = take(arrival(), "orders-0-17").finally(() => {
+  const taken = take(arrival(), () => "orders-0-17").finally(() => {
     settled = true;
   });
   const rejected = assert.rejects(taken);
@@ -100,19 +100,22 @@ test("a stop ends the waiting, but an append under way is finished", async () =>
   const stop = new AbortController();
   const take = createTaker(host, { oversize: "refuse", signal: stop.signal });
   host.holding = true;
-  const taken = take(arrival({ id: "a" }), "orders-0-17");
+  const taken = take(arrival({ id: "a" }), () => "orders-0-17");
   await waitFor("the append", () => host.waiting === 1);
   stop.abort();
   host.commit();
   assert.equal((await taken)?.id, "a");
   host.holding = false;
   host.failure = full();
-  await assert.rejects(take(arrival(), "orders-0-18"));
+  await assert.rejects(take(arrival(), () => "orders-0-18"));
 });
 
 test("a disk that failed is said at once", async () => {
   const host = new Host();
   host.failure = new LeatError("storage", "disk_failed", "The disk failed.");
   const take = createTaker(host, { oversize: "refuse", signal: new AbortController().signal });
-  await assert.rejects(take(arrival(), "orders-0-17"), { kind: "storage" });
+  await assert.rejects(
+    take(arrival(), () => "orders-0-17"),
+    { kind: "storage" },
+  );
 });

@@ -74,7 +74,7 @@ export class PartitionIntake {
     const flight = new Flight(
       (record) => {
         if (record.value?.[0] === 0) this.#hint(topic, record);
-        return take(arrivalOf(topic, partition, record), `${place}@${record.offset}`, record.cutFrom);
+        return take(arrivalOf(topic, partition, record), () => `${place}@${record.offset}`, record.cutFrom);
       },
       (next) => {
         hand.taken(next);

@@ -69,7 +69,7 @@ export class Intake {
     const { byteLength } = arrival.body;
     const packetId = packet.qos === 0 ? null : (packet.messageId ?? null);
     const taken = this.#unacked.add(packetId, byteLength + PACKET_BYTES, 0);
-    this.#passOn(this.#take(arrival, packet.topic), () => this.#unacked.settle(taken));
+    this.#passOn(this.#take(arrival, arrival.address), () => this.#unacked.settle(taken));
     if (this.#options.oversize === "hold" && byteLength > this.#host.maxEventBytes) this.#stuck = true;
     if (this.#stuck || this.#full) this.#hold(next);
     else next(DEFERRED);
@@ -77,18 +77,21 @@ export class Intake {
 
   /** Only a session that somebody else has subscribed for has such messages. The library acknowledges when it goes on. */
   #takeAlone(packet: IPublishPacket, next: Next): void {
-    this.#passOn(this.#take(arrivalOf(packet), packet.topic), () => next());
+    const arrival = arrivalOf(packet);
+    this.#passOn(this.#take(arrival, arrival.address), () => next());
   }
 
   /** What isn't taken stays unacknowledged: the life is over, or the journal is lost and with it the process. */
   #passOn(take: ReturnType<Take>, taken: () => void): void {
     this.#taking++;
-    take
-      .then(taken, () => {})
-      .finally(() => {
-        this.#taking--;
-        if (this.#taking === 0) this.#onNone?.();
-      });
+    const over = () => {
+      this.#taking--;
+      if (this.#taking === 0) this.#onNone?.();
+    };
+    take.then(() => {
+      taken();
+      over();
+    }, over);
   }
 
   #acknowledge(packetIds: readonly (number | null)[]): void {

@@ -160,7 +160,8 @@ export class Consumption {
     }
     const { content, properties } = message;
     const arrival = toArrival(message, this.#config.queue);
-    const position = `a message of queue '${this.#config.queue}' with ${properties.messageId === undefined ? "no id" : `id ${properties.messageId}`}`;
+    const position = () =>
+      `a message of queue '${this.#config.queue}' with ${properties.messageId === undefined ? "no id" : `id ${properties.messageId}`}`;
     const taken = this.#unsettled.add(message, content.byteLength, this.#host.clock.monotonic());
     this.#take(arrival, position).then(
       () => this.#settled(taken),

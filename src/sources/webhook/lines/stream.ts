@@ -147,7 +147,7 @@ export class LineStream {
       address: () => this.#options.address(),
     };
     const size = bytes.byteLength + this.#headers.byteLength;
-    const position = `${this.#options.address()}, stream ${id}, line ${line}`;
+    const position = () => `${this.#options.address()}, stream ${id}, line ${line}`;
     this.#window.add(line, size, this.#take(arrival, position, cutFrom), (error) => this.#isDefect(error));
     return null;
   }
@@ -187,7 +187,7 @@ export class LineStream {
     const take = createTaker(host, { oversize: "refuse", signal: this.#giveUp.signal });
     const arrival = endingArrival(this.#options, ending, report);
     try {
-      await take(arrival, `${this.#options.address()}, stream ${this.#options.id}, its end`);
+      await take(arrival, () => `${this.#options.address()}, stream ${this.#options.id}, its end`);
       return { outcome, report, seq };
     } catch (err) {
       if (this.#isDefect(err)) throw err;
