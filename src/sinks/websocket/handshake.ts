@@ -59,7 +59,10 @@ export class Handshake {
 function declineWindows(headers: IncomingMessage["headers"]): void {
   const offered = headers["sec-websocket-extensions"];
   if (offered === undefined || !offered.includes("server_max_window_bits")) return;
-  const offers = offered.split(",").filter((offer) => !/server_max_window_bits\s*=\s*"?(?!15)/.test(offer));
+  const offers = offered
+    .split(",")
+    .map((offer) => offer.trim())
+    .filter((offer) => !/server_max_window_bits\s*=\s*"?(?!15)/.test(offer));
   if (offers.length > 0) headers["sec-websocket-extensions"] = offers.join(",");
   else delete headers["sec-websocket-extensions"];
 }

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { constants, deflateRawSync, inflateRawSync } from "node:zlib";
 import { waitFor } from "../../wait-for.ts";
 import { startLive } from "./kit.ts";
-import { frame, RawSocket, TEXT } from "./raw.ts";
+import { CONTINUATION, frame, PING, RawSocket, TEXT } from "./raw.ts";
 
 const SYNC = { finishFlush: constants.Z_SYNC_FLUSH };
 const OFFER = { "sec-websocket-extensions": "permessage-deflate; client_max_window_bits" };
@@ -83,4 +83,65 @@ test("what is said beyond the rate waits, whether or not it is compressed, as lo
   for (let n = 0; n < 40; n++) client.say({ type: "ping", ref: n, filler: "z".repeat(20_000) });
   await client.hears("pong", 40);
   assert.equal(client.code, 0);
+});
+
+test("compressed messages are taken whole, in fragments, of every size, and in stored blocks", async (t) => {
+  const live = await startLive(t, { fields: "compress: true" });
+  const raw = await RawSocket.open(t, live.wsUrl, OFFER);
+  const squeeze = (text: string, level: number) => {
+    return deflateRawSync(text, { ...SYNC, level }).subarray(0, -4);
+  };
+  const sizes = [40, 125, 126, 1000, 65_535, 65_536];
+  for (const [n, size] of sizes.entries()) {
+    const packed = squeeze(JSON.stringify({ type: "ping", ref: n }).padEnd(size), n % 2 === 0 ? 9 : 0);
+    if (packed.length <= 65_536) raw.send(frame(TEXT, packed, { reserved: 4 }));
+    const [half, rest] = [packed.subarray(0, packed.length / 2), packed.subarray(packed.length / 2)];
+    raw.send(frame(TEXT, half, { reserved: 4, fin: false }), frame(PING, "between"));
+    // The bit is the first frame's alone.
+    raw.send(frame(CONTINUATION, "", { fin: false }), frame(CONTINUATION, rest));
+  }
+  await waitFor("all", () => new Set(raw.of("pong").map(({ ref }) => ref)).size === sizes.length - 1);
+  // The last one, not compressed and with its blocks' heads, is over the limit.
+  assert.equal(await raw.closeCode(), 1009);
+});
+
+test("what is no deflated text closes the connection: broken, not UTF-8, or a bit where none may be", async (t) => {
+  const live = await startLive(t, { fields: "compress: true" });
+  const packed = deflateRawSync(JSON.stringify({ type: "ping" }), SYNC).subarray(0, -4);
+  const latin = deflateRawSync(Buffer.from([0x22, 0xff, 0x22]), SYNC).subarray(0, -4);
+  const cases: [string, number, Buffer[]][] = [
+    ["garbage", 1007, [frame(TEXT, Buffer.from("ff00ff00ff00", "hex"), { reserved: 4 })]],
+    ["a reserved kind of block", 1007, [frame(TEXT, Buffer.from([0x06]), { reserved: 4 })]],
+    ["no UTF-8", 1007, [frame(TEXT, latin, { reserved: 4 })]],
+    ["a compressed ping", 1002, [frame(PING, packed, { reserved: 4 })]],
+    [
+      "the bit on a continuation",
+      1002,
+      [frame(TEXT, packed, { reserved: 4, fin: false }), frame(CONTINUATION, "", { reserved: 4 })],
+    ],
+    ["another bit", 1002, [frame(TEXT, packed, { reserved: 6 })]],
+    ["nothing", 4001, [frame(TEXT, "", { reserved: 4 })]],
+  ];
+  for (const [what, code, frames] of cases) {
+    const raw = await RawSocket.open(t, live.wsUrl, OFFER);
+    raw.send(...frames);
+    assert.equal(await raw.closeCode(), code, what);
+  }
+});
+
+test("an offer with parameters that mean nothing is answered 400, or as if it weren't there", async (t) => {
+  const live = await startLive(t, { fields: "compress: true" });
+  const offers: [string, number[]][] = [
+    ["permessage-deflate; unknown=1", [400, 101]],
+    ["permessage-deflate; client_max_window_bits=7", [400]],
+    ["permessage-deflate; server_no_context_takeover; server_no_context_takeover", [400]],
+    ["x-webkit-deflate-frame", [101]],
+    ["permessage-deflate; server_max_window_bits=9, permessage-deflate", [101]],
+    [";;;", [400]],
+    [`permessage-deflate${"; client_no_context_takeover".repeat(300)}`, [400]],
+  ];
+  for (const [offer, statuses] of offers) {
+    const raw = await RawSocket.open(t, live.wsUrl, { "sec-websocket-extensions": offer });
+    assert.ok(statuses.includes(raw.status), `${offer.slice(0, 80)}: ${raw.status}`);
+  }
 });

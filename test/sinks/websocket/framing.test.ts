@@ -145,6 +145,45 @@ test("text that isn't UTF-8 closes the connection with 1007, also in a close fra
   });
 });
 
+test("text of every length of character is taken, up to the last one there is, and what is no character too", async (t) => {
+  const live = await startLive(t);
+  const points = [
+    0x7f, 0x80, 0x7ff, 0x800, 0xd7ff, 0xe000, 0xfeff, 0xfffd, 0xfffe, 0xffff, 0x10000, 0x10ffff,
+  ];
+  const cases = points.map((point) => [point.toString(16), String.fromCodePoint(point)] as const);
+  await each(t, live, cases, async (raw, character) => {
+    const text = Buffer.from(JSON.stringify({ type: "ping", ref: `<${character}>` }));
+    raw.send(frame(TEXT, text));
+    const at = text.indexOf("<") + 2;
+    raw.send(frame(TEXT, text.subarray(0, at), { fin: false }), frame(CONTINUATION, text.subarray(at)));
+    await raw.hears("pong", 2);
+    assert.deepEqual([...new Set(raw.of("pong").map(({ ref }) => ref))], [`<${character}>`]);
+  });
+});
+
+test("a message of megabytes is taken where the limit allows it, in one frame or in many, in pieces of any size", async (t) => {
+  const live = await startLive(t, { fields: "limits: { message: 4MiB }" });
+  const text = Buffer.from(PING_MESSAGE("large").padEnd(4 * 2 ** 20));
+  const sizes = [64, 256, 1024, 4096].map((kib) => [`${kib} KiB`, kib * 1024] as const);
+  await each(t, live, sizes, async (raw, size) => {
+    const parts = Array.from({ length: text.length / size }, (_, n) =>
+      text.subarray(n * size, (n + 1) * size),
+    );
+    const last = parts.length - 1;
+    raw.send(...parts.map((part, n) => frame(n === 0 ? TEXT : CONTINUATION, part, { fin: n === last })));
+    assert.equal((await raw.hears("pong")).ref, "large");
+  });
+  await each(t, live, [["cut", 997]], async (raw, size) => {
+    const whole = frame(TEXT, text);
+    for (let at = 0; at < whole.length; at += size) {
+      if (!raw.socket.write(whole.subarray(at, at + size))) {
+        await new Promise((resolve) => raw.socket.once("drain", resolve));
+      }
+    }
+    assert.equal((await raw.hears("pong")).ref, "large");
+  });
+});
+
 test("a close is answered with its code, and what comes behind it is not taken", async (t) => {
   const live = await startLive(t);
   const codes = [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999];

@@ -77,8 +77,13 @@ export class RawSocket {
     socket.on("error", () => {});
   }
 
-  /** Connects and asks for a WebSocket; `headers` replace ours, an empty one leaves it out. */
-  static async open(t: TestContext, url: string, headers: Record<string, string> = {}): Promise<RawSocket> {
+  /** Connects and asks for a WebSocket; `headers` replace ours, an empty one leaves it out. `early`: sent with them. */
+  static async open(
+    t: TestContext,
+    url: string,
+    headers: Record<string, string> = {},
+    early: Uint8Array = Buffer.alloc(0),
+  ): Promise<RawSocket> {
     const { hostname, port, pathname, search } = new URL(url);
     const socket = connect({ host: hostname, port: Number(port) });
     t.after(() => socket.destroy());
@@ -93,7 +98,8 @@ export class RawSocket {
       ...headers,
     };
     const lines = Object.entries(all).flatMap(([name, value]) => (value === "" ? [] : [`${name}: ${value}`]));
-    socket.write(`GET ${pathname}${search} HTTP/1.1\r\n${lines.join("\r\n")}\r\n\r\n`);
+    const request = `GET ${pathname}${search} HTTP/1.1\r\n${lines.join("\r\n")}\r\n\r\n`;
+    socket.write(Buffer.concat([Buffer.from(request), early]));
     await waitFor("an answer", () => raw.head !== "" || raw.ended);
     return raw;
   }
