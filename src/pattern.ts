@@ -44,9 +44,8 @@ function tokens(pattern: string): Token[] {
 
 /** The text that tokens without wildcards stand for. */
 function literal(list: readonly Token[]): string {
-  let text = "";
-  for (const token of list) if (token.kind === "char") text += String.fromCharCode(token.code);
-  return text;
+  const codes = list.flatMap((token) => (token.kind === "char" ? token.code : []));
+  return String.fromCharCode(...codes);
 }
 
 /** Whether a string has a wildcard, and so is more than a name. */
@@ -58,6 +57,17 @@ export function isPattern(pattern: string): boolean {
 export function literalName(pattern: string): string | null {
   const list = tokens(pattern);
   return list.every((token) => token.kind === "char") ? literal(list) : null;
+}
+
+/** Whether something stands behind a wildcard: then a text has to be gone through, where else a look at its beginning tells. */
+export function hasInnerWildcard(pattern: string): boolean {
+  let wild = false;
+  for (let at = 0; at < pattern.length; at++) {
+    if (pattern[at] === "*") wild = true;
+    else if (wild) return true;
+    else if (pattern[at] === "\\") at++;
+  }
+  return false;
 }
 
 /** A text as a pattern that matches it alone: what a template puts into a pattern goes through this. */
@@ -84,10 +94,13 @@ export function compilePattern(pattern: string): (text: string) => boolean {
     return (text) => text.startsWith(prefix) && !hasSeparator(text, prefix.length);
   }
   const prefix = literal(list.slice(0, wild));
+  const suffix = literal(list.slice(list.findLastIndex((token) => token.kind !== "char") + 1));
+  const least = list.filter((token) => token.kind === "char").length;
+  // Made of the pattern anew where a text comes that far: of most patterns that readers bring none does.
   let states: States | null = null;
   return (text) => {
-    if (!text.startsWith(prefix)) return false;
-    states ??= new States(list);
+    if (text.length < least || !text.startsWith(prefix) || !text.endsWith(suffix)) return false;
+    states ??= new States(tokens(pattern));
     states.begin();
     for (let at = 0; at < text.length; at++) {
       const code = text.charCodeAt(at);
@@ -119,31 +132,34 @@ export function covers(entry: string, asked: string): boolean {
   return states.accepting;
 }
 
-/** The states of a pattern as bits: bit n is set where its first n tokens have consumed all symbols so far. */
+/**
+ * The states of a pattern as bits: bit n is set where its first n tokens have consumed all symbols so far. All rows of bits
+ * lie in one piece of memory, since there may be very many patterns.
+ */
 class States {
   readonly #length: number;
   readonly #now: Uint32Array;
-  /** The tokens that consume this character alone. */
-  readonly #chars = new Map<number, Uint32Array>();
-  /** Those that consume any symbol, and those that consume any within a segment. */
-  readonly #any: Uint32Array;
-  readonly #wild: Uint32Array;
+  /** For each character, from where on in `#bits` lie the tokens that consume it alone. */
+  readonly #chars = new Map<number, number>();
+  /** First those that consume any symbol, then those that consume any within a segment, then the characters'. */
+  readonly #bits: Uint32Array;
 
   constructor(pattern: readonly Token[]) {
     this.#length = pattern.length;
     const words = (pattern.length >>> 5) + 1;
-    this.#now = new Uint32Array(words);
-    this.#any = new Uint32Array(words);
-    this.#wild = new Uint32Array(words);
-    for (const [at, token] of pattern.entries()) {
-      if (token.kind === "char") {
-        const own = this.#chars.get(token.code) ?? new Uint32Array(words);
-        set(own, at);
-        this.#chars.set(token.code, own);
-        continue;
+    for (const token of pattern) {
+      if (token.kind === "char" && !this.#chars.has(token.code)) {
+        this.#chars.set(token.code, (2 + this.#chars.size) * words);
       }
-      set(this.#wild, at);
-      if (token.kind === "any") set(this.#any, at);
+    }
+    this.#now = new Uint32Array(words);
+    this.#bits = new Uint32Array((2 + this.#chars.size) * words);
+    for (const [at, token] of pattern.entries()) {
+      if (token.kind === "char") set(this.#bits, at, this.#chars.get(token.code));
+      else {
+        set(this.#bits, at, words);
+        if (token.kind === "any") set(this.#bits, at);
+      }
     }
   }
 
@@ -151,24 +167,25 @@ class States {
     this.#now.fill(0);
     set(this.#now, 0);
     // A wildcard may stand for nothing.
-    if (has(this.#wild, 0)) set(this.#now, 1);
+    if (has(this.#bits, 0, this.#now.length)) set(this.#now, 1);
   }
 
   /** Consumes a character, or (null) a wildcard that was asked for. `crosses`: only `**` takes it. False: nothing does. */
   step(code: number | null, crosses: boolean): boolean {
     const now = this.#now;
-    const wild = this.#wild;
+    const bits = this.#bits;
+    const wild = now.length;
     const own = code === null ? undefined : this.#chars.get(code);
-    const staying = crosses ? this.#any : wild;
+    const staying = crosses ? 0 : wild;
     let moved = 0;
     let skipped = 0;
     let alive = 0;
     for (let word = 0; word < now.length; word++) {
       const before = now[word] as number;
-      const taken = own === undefined ? 0 : before & (own[word] as number);
-      const reached = (before & (staying[word] as number)) | (taken << 1) | moved;
+      const taken = own === undefined ? 0 : before & (bits[own + word] as number);
+      const reached = (before & (bits[staying + word] as number)) | (taken << 1) | moved;
       // No wildcard follows another (`tokens`), so that one step past them is all.
-      const past = reached & (wild[word] as number);
+      const past = reached & (bits[wild + word] as number);
       const after = reached | (past << 1) | skipped;
       moved = taken >>> 31;
       skipped = past >>> 31;
@@ -183,10 +200,11 @@ class States {
   }
 }
 
-function set(bits: Uint32Array, at: number): void {
-  bits[at >>> 5] = (bits[at >>> 5] as number) | (1 << (at & 31));
+function set(bits: Uint32Array, at: number, from = 0): void {
+  const word = from + (at >>> 5);
+  bits[word] = (bits[word] as number) | (1 << (at & 31));
 }
 
-function has(bits: Uint32Array, at: number): boolean {
-  return ((bits[at >>> 5] as number) & (1 << (at & 31))) !== 0;
+function has(bits: Uint32Array, at: number, from = 0): boolean {
+  return ((bits[from + (at >>> 5)] as number) & (1 << (at & 31))) !== 0;
 }

@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { compilePattern, covers, escapePattern, isPattern, literalName } from "../src/pattern.ts";
+import {
+  compilePattern,
+  covers,
+  escapePattern,
+  hasInnerWildcard,
+  isPattern,
+  literalName,
+} from "../src/pattern.ts";
 
 const matches = (pattern: string, text: string) => compilePattern(pattern)(text);
 
@@ -43,6 +50,20 @@ test("a pattern covers what is equal to it or narrower", () => {
   assert.equal(covers("*.*", "a.*"), true);
   assert.equal(covers("room.*", "*"), false);
   assert.equal(covers("user.\\*", "user.*"), false);
+});
+
+test("a wildcard is inner where something stands behind it", () => {
+  for (const each of ["*a", "**.failed", "a.*.b", "*\\*", "a**\\"])
+    assert.equal(hasInnerWildcard(each), true, each);
+  for (const each of ["", "a", "a.*", "**", "a***", "\\*a", "a\\*b*"])
+    assert.equal(hasInnerWildcard(each), false, each);
+});
+
+test("sixty thousand patterns that readers bring take little memory, and little time where they don't fit", () => {
+  const made = Array.from({ length: 60_000 }, (_, n) => compilePattern(`**${String(n).padStart(200, "a")}`));
+  const started = performance.now();
+  for (const each of made) assert.equal(each("prices.EUR"), false);
+  assert.ok(performance.now() - started < 500, `${performance.now() - started} ms`);
 });
 
 const alphabet = fc.constantFrom("a", "b", ".", "/", "*", "**", "\\*", "\\\\");

@@ -67,6 +67,19 @@ test("a reader never gets a channel that no entry covers", () => {
   );
 });
 
+test("patterns that cost each event something are few for each reader, those that the stream lists apart", () => {
+  const many = (pattern: (n: number) => string) => Array.from({ length: 60 }, (_, n) => pattern(n));
+  const listed = many((n) => `*.listed${n}`);
+  const grants = openTo(["**", ...listed]);
+  const refusal = (asked: string[]) => {
+    const selected = selectChannels(grants, asked);
+    return selected.allowed ? null : [selected.status, selected.code];
+  };
+  assert.equal(refusal(many((n) => `room.${n}.*`)), null);
+  assert.equal(refusal([...listed, ...many((n) => `*.own${n}`).slice(0, 10)]), null);
+  assert.deepEqual(refusal(many((n) => `*.own${n}`).slice(0, 11)), [400, "too_many_patterns"]);
+});
+
 class Recorder implements Follower {
   readonly selection: ChannelSelection;
   readonly got: string[] = [];

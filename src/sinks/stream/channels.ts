@@ -1,11 +1,22 @@
 /** Which channels a reader may join, and which of a stream's frames are for it. */
 import type { ChannelSelection } from "../../component.ts";
-import { compilePattern, covers, escapePattern, isPattern, literalName } from "../../pattern.ts";
+import {
+  compilePattern,
+  covers,
+  escapePattern,
+  hasInnerWildcard,
+  isPattern,
+  literalName,
+} from "../../pattern.ts";
 import type { Admission, ChannelGrant, Grants } from "./access/admission.ts";
 
 /** A connection may be on so many channels unless `limits.channels` says otherwise, each of so many bytes. */
 export const USUAL_CHANNELS = 100;
 export const MAX_CHANNEL_BYTES = 256;
+
+/** Of patterns that each event's channel has to be gone through for, so many are a connection's own. */
+const MOST_PATTERNS = 10;
+export const MANY_PATTERNS = `At most ${MOST_PATTERNS} patterns may have something behind a wildcard.`;
 
 export type Selected =
   | {
@@ -39,6 +50,7 @@ export function selectChannels(
   if (asked.some((name) => Buffer.byteLength(name) > MAX_CHANNEL_BYTES)) {
     return refused(400, "channel_too_long", `A channel has at most ${MAX_CHANNEL_BYTES} bytes.`);
   }
+  if (tooManyPatterns(grants, asked)) return refused(400, "too_many_patterns", MANY_PATTERNS);
   const open = wanted.filter((name) => grantOf(grants, name) !== null);
   if (open.length === 0 || (open.length < wanted.length && !resumes)) {
     return refused(403, "channel_not_allowed", NOT_OPEN);
@@ -48,6 +60,19 @@ export function selectChannels(
 }
 
 const NOT_OPEN = "One of the channels named isn't open to this reader.";
+
+/**
+ * Whether these, of one connection, would cost each event too much: patterns of its own with something behind a wildcard. What
+ * is granted word for word is the same for many and costs them all once.
+ */
+export function tooManyPatterns({ channels }: Grants, names: Iterable<string>): boolean {
+  let own = 0;
+  for (const name of names) {
+    if (!hasInnerWildcard(name) || channels.some((grant) => grant.name === name)) continue;
+    if (++own > MOST_PATTERNS) return true;
+  }
+  return false;
+}
 
 /** The first grant that is, or covers, a name or a pattern that a reader asks for; null: it may not join. */
 export function grantOf({ channels, denied }: Grants, asked: string): ChannelGrant | null {

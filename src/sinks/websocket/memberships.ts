@@ -2,7 +2,7 @@
 import type { Socket } from "node:net";
 import type { Admission } from "../stream/access/admission.ts";
 import type { Broadcast } from "../stream/broadcast.ts";
-import { grantOf } from "../stream/channels.ts";
+import { grantOf, MANY_PATTERNS, tooManyPatterns } from "../stream/channels.ts";
 import type { Outlet } from "../stream/outlet.ts";
 import type { Gap } from "../stream/position.ts";
 import { SLOW } from "./close.ts";
@@ -41,6 +41,10 @@ export class Memberships implements JoinedChannelsOwner {
     }
     if (grantOf(admission, channel) === null) {
       this.#refuseChannel(channel, ref);
+      return;
+    }
+    if (tooManyPatterns(admission, [...this.#joined.names(), channel])) {
+      this.#line.refuse({ code: "too_many_patterns", message: MANY_PATTERNS, ref, channel });
       return;
     }
     if (ref !== undefined) (this.#refs ??= new Map()).set(channel, ref);

@@ -107,6 +107,19 @@ test("10,000 subscribe messages: the first hundred channels are joined, the othe
   assert.equal(client.of("event").length, 1);
 });
 
+test("patterns that cost each event something are few for each client, those that the stream lists apart", async (t) => {
+  const live = await startLive(t, { channels: '["**", "*.listed"]' });
+  const client = await live.client();
+  for (const channel of ["*.listed", "room.*"]) client.say({ type: "subscribe", channel });
+  for (let n = 0; n < 11; n++) client.say({ type: "subscribe", channel: `*.own${n}` });
+  const { code, channel } = await client.hears("error");
+  assert.deepEqual([code, channel], ["too_many_patterns", "*.own10"]);
+  await waitFor("the others", () => client.of("subscribed").length === 12);
+  client.say({ type: "unsubscribe", channel: "*.own0" });
+  client.say({ type: "subscribe", channel: "*.own10" });
+  await waitFor("room for another", () => client.of("subscribed").length === 13);
+});
+
 test("what is said beyond the rate waits in the client's own socket", async (t) => {
   const live = await startLive(t, { fields: "limits: { messages: 20/s }" });
   const raw = await RawSocket.open(t, live.wsUrl);
