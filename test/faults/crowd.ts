@@ -1,18 +1,20 @@
 /**
- * Thousands of readers of one SSE stream, in one process: raw sockets that do what a browser does. Each keeps the last id
- * it was given, and comes back with it when its connection ends, after what `retry` said (shortened by `hurry`).
+ * Thousands of readers of one stream, in one process: raw sockets that do what a browser does. Each keeps the last place
+ * it was told, and comes back with it when its connection ends, after what it was told (shortened by `hurry`).
  */
 import { connect, type Socket } from "node:net";
 import { quantile } from "../../bench/row.ts";
+import { WIRES, type WireOwner } from "./crowd-wires.ts";
 
 export interface CrowdOptions {
+  readonly wire: keyof typeof WIRES;
   readonly url: () => string;
   readonly count: number;
-  /** Of what `retry` says, the share that is waited. */
+  /** Of what it is told to wait, the share that is waited. */
   readonly hurry?: number;
 }
 
-export class Member {
+export class Member implements WireOwner {
   /** Seqs that it was given, in order. */
   readonly got: number[] = [];
   lastId = "";
@@ -22,7 +24,6 @@ export class Member {
   connected = false;
   stalled = false;
   #retryMs = 1000;
-  #rest = "";
   #socket: Socket | null = null;
   #closed = false;
   #timer: NodeJS.Timeout | null = null;
@@ -51,17 +52,41 @@ export class Member {
     this.#socket?.destroy();
   }
 
+  up(): void {
+    if (!this.connected) this.connections++;
+    this.connected = true;
+  }
+
+  retry(ms: number): void {
+    this.#retryMs = ms;
+  }
+
+  gap(): void {
+    this.gaps++;
+  }
+
+  event(seq: number, data: string): void {
+    if (seq <= (this.got.at(-1) ?? 0)) this.repeated++;
+    this.got.push(seq);
+    const sent = /"t":([\d.]+)/.exec(data)?.[1];
+    if (sent !== undefined) this.#took(performance.now() - Number(sent));
+  }
+
+  place(id: string): void {
+    this.lastId = id;
+  }
+
+  answer(bytes: Uint8Array): void {
+    this.#socket?.write(bytes);
+  }
+
   #connect(): void {
-    const { hostname, port, pathname, search, host } = new URL(this.#options.url());
-    const socket = connect(Number(port), hostname);
+    const url = new URL(this.#options.url());
+    const socket = connect(Number(url.port), url.hostname);
     this.#socket = socket;
-    this.#rest = "";
-    const last = this.lastId === "" ? "" : `last-event-id: ${this.lastId}\r\n`;
-    socket.write(
-      `GET ${pathname}${search} HTTP/1.1\r\nhost: ${host}\r\naccept: text/event-stream\r\n${last}\r\n`,
-    );
-    socket.setEncoding("utf8");
-    socket.on("data", (text: string) => this.#take(text));
+    const wire = WIRES[this.#options.wire](this);
+    socket.write(wire.hello(url, this.lastId));
+    socket.on("data", (chunk) => wire.take(chunk));
     socket.on("error", () => {});
     socket.on("close", () => {
       this.connected = false;
@@ -69,38 +94,6 @@ export class Member {
       const wait = this.#retryMs * (this.#options.hurry ?? 1);
       this.#timer = setTimeout(() => this.#connect(), wait);
     });
-  }
-
-  #take(text: string): void {
-    const blocks = (this.#rest + text).split("\n\n");
-    // What no blank line has ended is dropped with its connection.
-    this.#rest = blocks.pop() ?? "";
-    for (const block of blocks) this.#block(block);
-  }
-
-  #block(block: string): void {
-    let type = "message";
-    let data = "";
-    let id: string | null = null;
-    for (const line of block.split("\n")) {
-      if (line.startsWith("id: ")) id = line.slice(4);
-      else if (line.startsWith("data: ")) data += line.slice(6);
-      else if (line.startsWith("event: ")) type = line.slice(7);
-      else if (line.startsWith("retry: ")) {
-        this.#retryMs = Number(line.slice(7));
-        if (!this.connected) this.connections++;
-        this.connected = true;
-      }
-    }
-    if (type === "gap") this.gaps++;
-    if (type === "message" && data !== "" && id !== null) {
-      const seq = Number(id);
-      if (seq <= (this.got.at(-1) ?? 0)) this.repeated++;
-      this.got.push(seq);
-      const sent = /"t":([\d.]+)/.exec(data)?.[1];
-      if (sent !== undefined) this.#took(performance.now() - Number(sent));
-    }
-    if (id !== null) this.lastId = id;
   }
 }
 

@@ -7,9 +7,11 @@ import { Crowd } from "./crowd.ts";
 import { recordLedger } from "./ledger.ts";
 import { processFigures } from "./process-figures.ts";
 
-const yaml = (fields = "") => `
+type Kind = "sse" | "websocket";
+
+const yaml = (kind: Kind, fields = "") => `
 sources: { in: { type: webhook, path: /in, verify: { type: none } } }
-sinks: { live: { type: sse, path: /events, auth: { type: none }${fields} } }
+sinks: { live: { type: ${kind}, path: /events, auth: { type: none }${fields} } }
 routes: { all: { from: in, to: live } }
 `;
 
@@ -55,11 +57,19 @@ async function post(url: string, body: string, promised: Set<number>): Promise<b
 }
 
 /** kill -9 again and again under load, with everybody coming back at once: 0 lost, 0 repeated by position, no gap. */
-export async function storm(t: TestContext, { clients = 5000, kills = 3 } = {}): Promise<void> {
-  const daemon = await makeDaemon(yaml());
+export async function storm(
+  t: TestContext,
+  { clients = 5000, kills = 3, kind = "sse" as Kind } = {},
+): Promise<void> {
+  const daemon = await makeDaemon(yaml(kind));
   await daemon.start();
   // Half of them at once within a second of the start.
-  const crowd = new Crowd({ url: () => `${daemon.url}/events`, count: clients, hurry: 0.5 });
+  const crowd = new Crowd({
+    wire: kind,
+    url: () => `${daemon.url}/events`,
+    count: clients,
+    hurry: 0.5,
+  });
   const sender = poster(daemon.url, 10, 200);
   t.after(async () => {
     await sender.stop();
@@ -107,12 +117,15 @@ export async function storm(t: TestContext, { clients = 5000, kills = 3 } = {}):
 }
 
 /** One reader in ten takes nothing: memory stays bounded, the others' p99 is as it was, and nothing is lost. */
-export async function stalledTenth(t: TestContext, { readers = 2000, seconds = 20 } = {}): Promise<void> {
-  const daemon = await makeDaemon(yaml(", max_delay: 10m, max_buffer: 256KiB"));
+export async function stalledTenth(
+  t: TestContext,
+  { readers = 2000, seconds = 20, kind = "sse" as Kind } = {},
+): Promise<void> {
+  const daemon = await makeDaemon(yaml(kind, ", max_delay: 10m, max_buffer: 256KiB"));
   await daemon.start();
   const url = () => `${daemon.url}/events`;
-  const others = new Crowd({ url, count: readers * 0.9 });
-  const stalled = new Crowd({ url, count: readers * 0.1 });
+  const others = new Crowd({ wire: kind, url, count: readers * 0.9 });
+  const stalled = new Crowd({ wire: kind, url, count: readers * 0.1 });
   const sender = poster(daemon.url, 10, 2000);
   t.after(async () => {
     await sender.stop();

@@ -5,10 +5,12 @@ import { stalledTenth, storm } from "./push-run.ts";
 const CLIENTS = Number(process.env.LEAT_CLIENTS ?? 5000);
 const READERS = Number(process.env.LEAT_READERS ?? 2000);
 
-test(`${CLIENTS} readers lose nothing and get nothing twice over three kill -9, though all come back at once`, async (t) => {
-  await storm(t, { clients: CLIENTS });
-});
+for (const kind of ["sse", "websocket"] as const) {
+  test(`${kind}: ${CLIENTS} readers lose nothing and get nothing twice over three kill -9, though all come back at once`, async (t) => {
+    await storm(t, { clients: CLIENTS, kind });
+  });
 
-test(`a tenth of ${READERS} readers take nothing: memory is bounded, the others' p99 unharmed, nothing lost`, async (t) => {
-  await stalledTenth(t, { readers: READERS });
-});
+  test(`${kind}: a tenth of ${READERS} readers take nothing: memory is bounded, the others' p99 unharmed, nothing lost`, async (t) => {
+    await stalledTenth(t, { readers: READERS, kind });
+  });
+}
