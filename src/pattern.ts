@@ -120,9 +120,11 @@ function hasSeparator(text: string, from: number): boolean {
  * pattern that could match a text that `entry` doesn't: a wildcard that was asked for is only consumed by one as wide.
  */
 export function covers(entry: string, asked: string): boolean {
-  const states = new States(tokens(entry));
+  const { prefix, states } = coverOf(entry);
+  // What stands before all wildcards has to be there as it is, unless a backslash makes it look otherwise.
+  if (!asked.startsWith(prefix) && !asked.includes("\\")) return false;
   states.begin();
-  for (const symbol of tokens(asked)) {
+  for (const symbol of symbolsOf(asked)) {
     const goesOn =
       symbol.kind === "char"
         ? states.step(symbol.code, isSeparator(symbol.code))
@@ -130,6 +132,36 @@ export function covers(entry: string, asked: string): boolean {
     if (!goesOn) return false;
   }
   return states.accepting;
+}
+
+/** What one pattern covers. */
+interface Cover {
+  readonly prefix: string;
+  readonly states: States;
+}
+
+/** A reader names up to a hundred channels, and each is held against each of a stream's entries: these are made once. */
+const covering = new Map<string, Cover>();
+const MOST_COVERS = 1000;
+
+function coverOf(entry: string): Cover {
+  const known = covering.get(entry);
+  if (known !== undefined) return known;
+  const list = tokens(entry);
+  const wild = list.findIndex((token) => token.kind !== "char");
+  const cover = { prefix: literal(wild === -1 ? list : list.slice(0, wild)), states: new States(list) };
+  // Entries hold claims, such as a user's name: there may be very many in time.
+  if (covering.size >= MOST_COVERS) covering.clear();
+  covering.set(entry, cover);
+  return cover;
+}
+
+/** The last that was asked: it is held against one entry after another. */
+let lastAsked: { readonly asked: string; readonly symbols: readonly Token[] } = { asked: "", symbols: [] };
+
+function symbolsOf(asked: string): readonly Token[] {
+  if (lastAsked.asked !== asked) lastAsked = { asked, symbols: tokens(asked) };
+  return lastAsked.symbols;
 }
 
 /**

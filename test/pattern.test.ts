@@ -155,3 +155,13 @@ test("what a reader asks for is held against a pattern as quickly", () => {
   for (let n = 0; n < 1000; n++) covers(`room.${"**a".repeat(80)}`, `room.${"**a".repeat(80)}b`);
   assert.ok(performance.now() - started < 1000, `${performance.now() - started} ms`);
 });
+
+test("a hundred names are held against a hundred entries in some milliseconds", () => {
+  const entries = Array.from({ length: 100 }, (_, n) => `room.kind.${n}.${"**abcdefghijklmnop".repeat(10)}`);
+  const names = Array.from({ length: 100 }, (_, n) => `${n}`.padStart(250, "room.kind"));
+  for (const name of names) for (const entry of entries) covers(entry, name);
+  const before = process.cpuUsage();
+  for (const name of names) for (const entry of entries) assert.equal(covers(entry, name), false);
+  const { user } = process.cpuUsage(before);
+  assert.ok(user < 60_000, `${user} us`);
+});
