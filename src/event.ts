@@ -118,13 +118,20 @@ export function unpackHeaders(packed: PackedHeaders): Header[] {
 
 /** How many headers are packed, without unpacking them. */
 export function countHeaders(packed: PackedHeaders): number {
-  const view = new DataView(packed.buffer, packed.byteOffset, packed.byteLength);
   let count = 0;
   for (let at = 0; at < packed.byteLength; count++) {
-    const nameEnd = at + 2 + view.getUint16(at);
-    at = nameEnd + 4 + view.getUint32(nameEnd);
+    const nameEnd = at + 2 + nameLength(packed, at);
+    at = nameEnd + 4 + valueLength(packed, nameEnd);
   }
   return count;
+}
+
+function nameLength(packed: PackedHeaders, at: number): number {
+  return (packed[at]! << 8) | packed[at + 1]!;
+}
+
+function valueLength(packed: PackedHeaders, at: number): number {
+  return packed[at]! * 2 ** 24 + ((packed[at + 1]! << 16) | (packed[at + 2]! << 8) | packed[at + 3]!);
 }
 
 /** The last value of a header by its lower-case name, as latin1 text; undefined where there is none. */
@@ -133,11 +140,9 @@ export function headerValue(packed: PackedHeaders, lowerCaseName: string): strin
   let to = -1;
   // By hand: unpacked, the headers would be a dozen objects, and each delivery asks for one or two of them.
   for (let at = 0; at < packed.byteLength; ) {
-    const nameEnd = at + 2 + ((packed[at]! << 8) | packed[at + 1]!);
+    const nameEnd = at + 2 + nameLength(packed, at);
     const valueAt = nameEnd + 4;
-    const length =
-      packed[nameEnd]! * 2 ** 24 +
-      ((packed[nameEnd + 1]! << 16) | (packed[nameEnd + 2]! << 8) | packed[nameEnd + 3]!);
+    const length = valueLength(packed, nameEnd);
     if (isNamed(packed, at + 2, nameEnd, lowerCaseName)) {
       from = valueAt;
       to = valueAt + length;

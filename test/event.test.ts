@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { packHeaders, unpackHeaders } from "../src/event.ts";
+import { countHeaders, packHeaders, unpackHeaders } from "../src/event.ts";
 
 const TEXTS = [
   "",
@@ -11,13 +11,15 @@ const TEXTS = [
   "猫".repeat(20),
   "a\ud800b",
   "😀",
-  ...[63, 64, 65, 300].flatMap((length) => ["x".repeat(length), `${"x".repeat(length - 1)}é`]),
+  ...[63, 64, 65, 300, 70_000].flatMap((length) => ["x".repeat(length), `${"x".repeat(length - 1)}é`]),
 ];
 
 for (const encoding of ["latin1", "utf8"] as const) {
   test(`headers are packed as ${encoding} has them, whatever their text and length`, () => {
-    const given = TEXTS.map((text) => [text.replace(/[^\0-\xff]/g, "-"), text] as const);
-    const unpacked = unpackHeaders(packHeaders([...given, ["bytes", Uint8Array.of(0, 255)]], encoding));
+    const given = TEXTS.map((text) => [text.replace(/[^\0-\xff]/g, "-").slice(0, 0xffff), text] as const);
+    const packed = packHeaders([...given, ["bytes", Uint8Array.of(0, 255)]], encoding);
+    const unpacked = unpackHeaders(packed);
+    assert.equal(countHeaders(packed), TEXTS.length + 1);
     assert.deepEqual(
       unpacked.map(([name, value]) => [name, Buffer.from(value).toString("hex")]),
       [

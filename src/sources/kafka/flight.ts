@@ -14,7 +14,8 @@ class Leg {
   readonly bytes: number;
   /** All below it is taken once these are. */
   next: number;
-  readonly #records: readonly KafkaRecord[];
+  /** Not the records: whatever waits for the disk is copied by the collector. */
+  readonly #offsets: readonly number[];
   readonly #done: readonly Promise<unknown>[];
   readonly #landed = Promise.withResolvers<void>();
   #left: number;
@@ -24,7 +25,7 @@ class Leg {
     for (const { value } of records) bytes += value?.length ?? 0;
     this.bytes = bytes;
     this.next = next;
-    this.#records = records;
+    this.#offsets = records.map(({ offset }) => offset);
     this.#left = records.length;
     // Told by a failure only once somebody waits for it.
     this.#landed.promise.catch(() => {});
@@ -47,7 +48,7 @@ class Leg {
   /** The offset of the first that wasn't taken, once all have ended in one way or the other. */
   async firstLost(): Promise<number> {
     const settled = await Promise.allSettled(this.#done);
-    return this.#records[settled.findIndex(({ status }) => status === "rejected")]?.offset ?? this.next;
+    return this.#offsets[settled.findIndex(({ status }) => status === "rejected")] ?? this.next;
   }
 }
 

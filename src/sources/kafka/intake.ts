@@ -73,8 +73,9 @@ export class PartitionIntake {
     this.#options.progress.ends(topic, partition, hand.end);
     const flight = new Flight(
       (record) => {
-        if (record.value?.[0] === 0) this.#hint(topic, record);
-        return take(arrivalOf(topic, partition, record), () => `${place}@${record.offset}`, record.cutFrom);
+        const { offset, value, cutFrom } = record;
+        if (value?.[0] === 0) this.#hint(topic, record);
+        return take(arrivalOf(topic, partition, record), () => `${place}@${offset}`, cutFrom);
       },
       (next) => {
         hand.taken(next);
