@@ -30,19 +30,25 @@ const NAME_MOST = 0xffff;
  * percent-encoded; one that is longer than any can be is cut (its bytes are over any sensible `limits.header_bytes`).
  */
 export function packBrokerHeaders(
-  headers: Iterable<readonly [name: string, value: string | Uint8Array]>,
+  headers: readonly (readonly [name: string, value: string | Uint8Array])[],
 ): PackedHeaders {
-  const packable: (readonly [string, string | Uint8Array])[] = [];
-  for (const header of headers) {
-    const name = packableName(header[0]);
-    packable.push(name === header[0] ? header : [name, header[1]]);
+  const named = headers.every(([name]) => fits(name))
+    ? headers
+    : headers.map(([name, value]) => [packableName(name), value] as const);
+  return packHeaders(named, "utf8");
+}
+
+/** As nearly all do, which is found out at each header of each message. */
+function fits(name: string): boolean {
+  if (name.length > NAME_MOST) return false;
+  for (let n = 0; n < name.length; n++) {
+    const code = name.charCodeAt(n);
+    if (code < 0x20 || code > 0x7e) return false;
   }
-  return packHeaders(packable, "utf8");
+  return true;
 }
 
 function packableName(name: string): string {
-  const latin = /^[\x20-\x7e]*$/.test(name)
-    ? name
-    : name.toWellFormed().replace(/[^\x20-\x7e]+/g, encodeURIComponent);
+  const latin = name.toWellFormed().replace(/[^\x20-\x7e]+/g, encodeURIComponent);
   return latin.length > NAME_MOST ? latin.slice(0, NAME_MOST) : latin;
 }
