@@ -54,8 +54,10 @@ export class LettingGo {
   }
 
   /** As `Subscription.lapsed`. */
-  lapsed(before: Seq = this.#unsettled.oldest()): Seq {
-    return this.#runs.findLast((seq) => seq < before) ?? 0;
+  lapsed(before?: Seq): Seq {
+    if (this.#runs.length === 0) return 0;
+    const end = before ?? this.#unsettled.oldest();
+    return this.#runs.findLast((seq) => seq < end) ?? 0;
   }
 
   get running(): boolean {
