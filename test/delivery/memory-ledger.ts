@@ -136,10 +136,11 @@ export class MemorySubscription implements Subscription {
     return { deliveries: [], from: after, through: after };
   }
 
-  lapsedTo: Seq = 0;
+  /** Let go by somebody; ascending. */
+  lapses: Seq[] = [];
 
-  lapsed(before: Seq = Number.POSITIVE_INFINITY): Seq {
-    return this.lapsedTo < before ? this.lapsedTo : 0;
+  lapsed(before: Seq = this.#entries[0]?.event.seq ?? Number.POSITIVE_INFINITY): Seq {
+    return this.lapses.findLast((seq) => seq < before) ?? 0;
   }
 
   unindexed(_routes: readonly string[]): Unindexed | null {

@@ -283,3 +283,25 @@ test("a sink that fails to publish doesn't stop the stream: the index has it", a
   await waitFor("settled", () => subscription.owed === 0);
   assert.equal(index.writes.flat().length, 2);
 });
+
+test("what lapses on both sides of an event under way is told on both, and the index knows it in the same order", async (t) => {
+  const held = Promise.withResolvers<void>();
+  const { ledger, subscription, sink, index, works, stream } = setUp({
+    r: { prepare: (event, cause) => held.promise.then(() => toChannel("c")(event, cause)) },
+  });
+  t.after(() => works.stop(0));
+  const told: (Seq | string)[] = [];
+  const hearing = Object.assign(sink, { lapse: (through: Seq) => void told.push(`lapse ${through}`) });
+  sink.onPublish = () => told.push(sink.published.at(-1)?.seq ?? 0);
+  const kept: (Seq | string)[] = [];
+  index.begin = async (_stream, from) => void kept.push(`begin ${from}`);
+  index.before = async () => void kept.push("write");
+  await works.apply([], [{ ...stream, sink: hearing }]);
+  const { seq } = ledger.append(newEvent());
+  subscription.lapses = [seq - 1, seq + 1];
+  held.resolve();
+  await waitFor("settled", () => subscription.owed === 0);
+  await waitFor("the second", () => told.length === 3);
+  assert.deepEqual(told, [`lapse ${seq - 1}`, seq, `lapse ${seq + 1}`]);
+  assert.deepEqual(kept, [`begin ${seq - 1}`, "write", `begin ${seq + 1}`]);
+});
