@@ -83,6 +83,14 @@ export class JoinedChannels implements ReaderOwner {
   /** What was given of it lies in the outlet. */
   leave(name: string): void {
     if (!this.#names.delete(name)) return;
+    // Named again before that is answered, it begins where it is then asked to.
+    for (const [since, names] of this.#asked ?? []) {
+      if (names.includes(name))
+        this.#asked?.set(
+          since,
+          names.filter((other) => other !== name),
+        );
+    }
     this.#waiting = this.#waiting
       .map((one) => ({ ...one, names: one.names.filter((other) => other !== name) }))
       .filter(({ names }) => names.length > 0);

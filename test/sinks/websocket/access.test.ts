@@ -239,3 +239,22 @@ test("those who show nothing have places of their own, few from one address, and
     return (await next.closed()) === 1013 && next.of("error").length === 0;
   });
 });
+
+test("those who show nothing are bounded in all, too: one more is told to come back, and finds a place once one is free", async (t) => {
+  const live = await startOwn(t, ", limits: { connections: 2 }");
+  const mute = [await live.client(), await live.client()];
+  const third = await live.client();
+  assert.equal(await third.closed(), 1013);
+  assert.equal(third.of("bye")[0]?.reason, "load");
+  assert.deepEqual(
+    mute.map(({ code }) => code),
+    [0, 0],
+  );
+  mute[0]?.close();
+  await waitFor("its place", async () => {
+    const next = await live.client();
+    next.say({ type: "connect", token: await tokenOf("ann") });
+    await waitFor("an answer", () => next.said.length > 0);
+    return next.of("welcome").length > 0;
+  });
+});

@@ -2,6 +2,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { constants, deflateRawSync, inflateRawSync } from "node:zlib";
+import type { StreamFrame } from "../../../src/component.ts";
+import { Feed, type Group } from "../../../src/sinks/stream/feed.ts";
+import { deflatedFrame } from "../../../src/sinks/websocket/frame.ts";
 import { waitFor } from "../../wait-for.ts";
 import { startLive } from "./kit.ts";
 import { CONTINUATION, frame, PING, RawSocket, TEXT } from "./raw.ts";
@@ -52,6 +55,26 @@ test("a client library that agrees on it reads and resumes, and what it sends co
   // 1 MiB of one character is a kilobyte on the wire.
   client.say({ type: "publish", channel: "room.1", data: "z".repeat(2 ** 20), ref: 2 });
   assert.equal(await client.closed(), 1009);
+});
+
+test("a message is compressed once, however many read it", () => {
+  let compressed = 0;
+  const feed = new Feed((_seq, frames) => {
+    compressed++;
+    return deflatedFrame(String(frames[0]?.body));
+  });
+  const had: Buffer[] = [];
+  const selection = { exact: ["a"], patterns: [] };
+  const follower = () => ({
+    selection,
+    fallBack: () => {},
+    receive: (group: Group, matched: readonly number[]) => had.push(group.chunk(matched)) > 0,
+  });
+  feed.advance(0);
+  for (let n = 0; n < 50; n++) assert.ok(feed.join(follower(), 0));
+  const frames = [{ channel: "a", id: "1", type: "t", time: 0, body: Buffer.from("x".repeat(5000)) }];
+  feed.publish(1, frames as unknown as StreamFrame[]);
+  assert.deepEqual([had.length, new Set(had).size, compressed], [50, 1, 1]);
 });
 
 test("an offer with a smaller window than ours is not agreed, and the connection works without", async (t) => {

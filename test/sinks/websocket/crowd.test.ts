@@ -1,6 +1,8 @@
 /** What goes round the journal: ephemeral messages, and who is on a channel. */
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
+import { systemClock } from "../../../src/ports.ts";
+import { Presence } from "../../../src/sinks/websocket/presence.ts";
 import { getJson } from "../../daemon/running.ts";
 import { waitFor } from "../../wait-for.ts";
 import { type Client, type Live, startLive } from "./kit.ts";
@@ -131,4 +133,55 @@ test("who subscribes to one channel by other spellings is on it once, and gone w
   for (const channel of ["lobby.x", "lobby.\\*\\\\"]) client.say({ type: "unsubscribe", channel });
   await waitFor("it to be gone", async () => (await ask("lobby.x"))?.toString() === "");
   assert.deepEqual(await ask("lobby.\\*\\\\"), []);
+});
+
+test("who comes, goes and comes again in one breath is there once, from where it asked last, and leaves no ghost", async (t) => {
+  const live = await startRooms(t, TOKENS);
+  const as = async (user: string) =>
+    live.client({ headers: { authorization: `Bearer ${await tokenOf(user)}` } });
+  const [hasty, watcher] = [await as("ann"), await as("bob")];
+  const seqs = [await live.post("lobby.1", 1), await live.post("lobby.1", 2), await live.post("lobby.1", 3)];
+  for (const since of [seqs[0], seqs[1], seqs[1]]) {
+    hasty.say({ type: "subscribe", channel: "lobby.1", since, ref: since });
+    hasty.say({ type: "unsubscribe", channel: "lobby.1" });
+  }
+  hasty.say({ type: "subscribe", channel: "lobby.1", since: seqs[1], ref: "last" });
+  hasty.say({ type: "subscribe", channel: "lobby.2" });
+  await hasty.hears("subscribed", 2);
+  assert.deepEqual(
+    hasty
+      .of("subscribed")
+      .map(({ channel, ref }) => [channel, ref])
+      .toSorted(),
+    [
+      ["lobby.1", "last"],
+      ["lobby.2", undefined],
+    ],
+  );
+  await live.post("lobby.1", 4);
+  await hasty.hears("event", 2);
+  assert.deepEqual(hasty.numbers, [3, 4]);
+  const members = async () => {
+    watcher.say({ type: "presence", channel: "lobby.1", ref: 1 });
+    return (await watcher.hears("presence", watcher.of("presence").length + 1)).members;
+  };
+  assert.deepEqual(await members(), [{ user: "ann", connections: 1 }]);
+  hasty.close();
+  await waitFor("it to be gone", async () => (await members())?.toString() === "");
+});
+
+test("of a large crowd a thousand are listed and the others counted, and joins and leaves are told up to two hundred", () => {
+  const clock = systemClock;
+  const told: string[] = [];
+  const presence = new Presence({
+    clock,
+    graceMs: 10_000,
+    onJoin: (_channel, user) => told.push(user),
+    onLeave: () => {},
+  });
+  for (let n = 0; n < 1500; n++) presence.enter("a", `user-${n}`);
+  const { members, more } = presence.on("a");
+  assert.deepEqual([members.length, more, told.length, presence.size], [1000, 500, 200, 1500]);
+  presence.stop();
+  assert.deepEqual([presence.on("a"), presence.size], [{ members: [], more: 0 }, 0]);
 });

@@ -91,6 +91,33 @@ test("one who takes nothing for max_delay is closed, and has lost nothing when i
   );
 });
 
+test("one who takes too little of a channel that may drop is told how much it missed, and stays", async (t) => {
+  const live = await startLive(t, {
+    channels: "[{ name: a, slow: drop_oldest }, b]",
+    fields: "max_delay: 60s, max_buffer: 64KiB",
+  });
+  const slow = await mute(t, live);
+  slow.say({ type: "subscribe", channel: "b" });
+  await slow.hears("subscribed", 2);
+  const quick = await live.reader("a");
+  slow.socket.pause();
+  // More than the kernel's buffers of both ends take.
+  const posted = 200;
+  const body = "x".repeat(100_000);
+  for (let n = 0; n < posted; n++) await live.post("a", { n, body });
+  await waitFor("the other to have all", () => quick.of("event").length === posted);
+  slow.socket.resume();
+  const last = await live.post("b", "after it");
+  await waitFor("what came last", () => slow.of("event").at(-1)?.seq === last, 20_000);
+  const missed = slow.of("dropped");
+  assert.deepEqual([...new Set(missed.map(({ channel }) => channel))], ["a"]);
+  const count = missed.reduce((sum, each) => sum + Number(each.count), 0);
+  assert.equal(slow.of("event").length + count, posted + 1);
+  assert.ok(missed.every(({ through }) => Number(through) < last));
+  assert.equal(await metric(live, "leat_stream_dropped_total"), count);
+  assert.deepEqual([slow.of("gap"), slow.ended], [[], false]);
+});
+
 test("10,000 subscribe messages: the first hundred channels are joined, the others refused, and the daemon answers others", async (t) => {
   const live = await startLive(t, { fields: "limits: { messages: 1000/s }" });
   const client = await live.client();
