@@ -1,7 +1,7 @@
 /**
  * Group commit, seen from the main thread. What is appended and settled in one turn of the event loop gathers in a batch
- * and leaves for the writer (what is appended already once a batch is full), which commits together all that has come while its last fsync ran: without a timer, and
- * without waiting for this thread between two commits.
+ * and leaves for the writer; of what is appended, a full batch leaves before the turn's end. The writer commits together
+ * all that has come while its last fsync ran: without a timer, and without waiting for this thread between two commits.
  *
  * A state machine:
  * - *working*: batches leave, results come back in order.
