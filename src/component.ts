@@ -397,6 +397,19 @@ export function hearsOfLapses<S extends StreamSink>(sink: S): sink is S & HearsO
   return "lapse" in sink && typeof sink.lapse === "function";
 }
 
+/** A stream that can begin where another has got to, be it one that it replaces at a reload. */
+export interface TakesOver {
+  /**
+   * What lies up to `through` and it wasn't handed is the index's to give, or soon will be; what is published next follows
+   * on it. Readers may be there already. Called once it is started, in seq order with `publish`.
+   */
+  takeOver(through: Seq): void;
+}
+
+export function takesOver<S extends StreamSink>(sink: S): sink is S & TakesOver {
+  return "takeOver" in sink && typeof sink.takeOver === "function";
+}
+
 /** A stream that sends its readers away before it stops. */
 export interface Drains {
   /**

@@ -151,10 +151,18 @@ export class Daemon implements DaemonFace {
     this.log.warn({ ms }, "a source or sink has not ended in time: what isn't acknowledged comes again");
   }
 
-  /** In the background: a sender in mid-request, an attempt under way, may take their time to end. */
-  async #stopReplaced({ stopSources, stopSinks }: Difference, targetsEnded: Promise<void>): Promise<void> {
+  /**
+   * In the background: a sender in mid-request, an attempt under way, may take their time to end. A stream's readers needn't
+   * wait for that: what is under way for it its successor is handed too.
+   */
+  async #stopReplaced(
+    { stopSources, stopSinks, stopStreams }: Difference,
+    targetsEnded: Promise<void>,
+  ): Promise<void> {
+    const { delivery } = this.#parts;
+    const streamsEnded = stopAll(stopStreams).finally(() => delivery.stopped(stopStreams));
     try {
-      await Promise.all([stopAll(stopSources), targetsEnded]);
+      await Promise.all([streamsEnded, stopAll(stopSources), targetsEnded]);
       await stopAll(stopSinks);
     } catch (err) {
       this.log.error({ err }, "a replaced source or sink did not stop as it should");

@@ -196,7 +196,9 @@ export interface Difference {
   readonly stopSourcesFirst: readonly Source[];
   readonly stopSources: readonly Source[];
   readonly startSinks: readonly BuiltSink["component"][];
+  /** Once what is under way for them has ended. */
   readonly stopSinks: readonly BuiltSink["component"][];
+  readonly stopStreams: readonly BuiltSink["component"][];
   readonly added: readonly string[];
   readonly changed: readonly string[];
   readonly removed: readonly string[];
@@ -208,6 +210,9 @@ export function difference(before: Assembly | null, after: Assembly): Difference
     [...(before?.sources.values() ?? [])].filter((one) => one.hasBroker).map((one) => one.component),
   );
   const sinks = fresh(before?.sinks, after.sinks);
+  const streams = new Set(
+    [...(before?.sinks.values() ?? [])].filter(({ kind }) => kind === "stream").map((one) => one.component),
+  );
   const plans = (assembly: Assembly | null): Map<string, unknown> => {
     const { sources: ins, sinks: outs, routes } = assembly?.plan ?? EMPTY_PLAN;
     return new Map<string, unknown>([
@@ -222,7 +227,8 @@ export function difference(before: Assembly | null, after: Assembly): Difference
     stopSourcesFirst: sources.stopped.filter((component) => withBroker.has(component)),
     stopSources: sources.stopped.filter((component) => !withBroker.has(component)),
     startSinks: sinks.started,
-    stopSinks: sinks.stopped,
+    stopSinks: sinks.stopped.filter((component) => !streams.has(component)),
+    stopStreams: sinks.stopped.filter((component) => streams.has(component)),
     added: [...is.keys()].filter((name) => !was.has(name)),
     changed: [...is]
       .filter(([name, plan]) => was.has(name) && !isDeepStrictEqual(was.get(name), plan))

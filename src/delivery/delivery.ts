@@ -8,7 +8,7 @@ import type { Chance, Clock, Logger } from "../ports.ts";
 import { ClockSteps } from "./clock-steps.ts";
 import { Defects } from "./defects.ts";
 import { Gate, type GateStatus } from "./gate.ts";
-import { StreamWorker } from "./stream-worker.ts";
+import { StreamWorker, type Succession } from "./stream-worker.ts";
 import type { DeliveryObserver, PushedTarget, StreamTarget } from "./target.ts";
 import { Worker, type WorkerTools } from "./worker.ts";
 
@@ -88,13 +88,13 @@ export class Delivery {
   #applyStreams(targets: readonly StreamTarget[]): Promise<void>[] {
     const ended: Promise<void>[] = [];
     const wanted = new Set(targets.map(({ stream }) => stream));
-    const retired = new Map<Subscription, Promise<void>>();
+    const retired = new Map<Subscription, Pick<Succession, "after" | "sinks">>();
     for (const [name, worker] of this.#streamWorkers) {
       if (wanted.has(name) && worker.subscription === this.#ledger.subscription(name)) continue;
       this.#streamWorkers.delete(name);
-      const end = worker.retire();
-      retired.set(worker.subscription, end);
-      ended.push(end);
+      const after = worker.retire();
+      retired.set(worker.subscription, { after, sinks: worker.sinks });
+      ended.push(after);
     }
     for (const target of targets) {
       const { stream } = target;
@@ -111,11 +111,20 @@ export class Delivery {
   }
 
   /** A stream with another name now: what its worker had under way still goes to the index by the old one. */
-  #takesOver(subscription: Subscription, retired: ReadonlyMap<Subscription, Promise<void>>) {
+  #takesOver(
+    subscription: Subscription,
+    retired: ReadonlyMap<Subscription, Pick<Succession, "after" | "sinks">>,
+  ): Succession | null {
     const { was } = subscription.definition;
     const name = was !== null && this.#ledger.subscription(was) === undefined ? was : null;
-    const after = retired.get(subscription);
-    return name === null && after === undefined ? null : { name, after: after ?? Promise.resolve() };
+    const former = retired.get(subscription);
+    if (name === null && former === undefined) return null;
+    return { name, ...(former ?? { after: Promise.resolve(), sinks: null }) };
+  }
+
+  /** These sinks, which were replaced, are stopped: nothing more is handed to them. */
+  stopped(sinks: readonly object[]): void {
+    for (const worker of this.#streamWorkers.values()) for (const sink of sinks) worker.sinks.remove(sink);
   }
 
   /** A person pauses a pushed sink; false when there is none of that name. */

@@ -11,13 +11,13 @@
  *
  * An index that lacks something of what was settled is made whole beside it (stream-fill.ts).
  */
-import { hearsOfLapses } from "../component.ts";
 import type { Seq } from "../event.ts";
 import type { Lease, Settlement, StreamIndex, Subscription } from "../journal/journal.ts";
 import type { Prepared } from "../prepared.ts";
 import { Flights } from "./flights.ts";
 import { prepareRoutes, type Rendered, renderFrames } from "./frames.ts";
 import { StreamFill } from "./stream-fill.ts";
+import { StreamSinks } from "./stream-sinks.ts";
 import { writeFlights } from "./stream-writes.ts";
 import type { StreamTarget } from "./target.ts";
 import { PREPARE_AGAIN_MS } from "./unprepared.ts";
@@ -41,8 +41,18 @@ const INDEX_RETRY_MS = { first: 500, most: 30_000 };
 /** How often the index of a quiet stream learns how far the journal has come without an event for it. */
 const FOLLOW_MS = 60_000;
 
+/** Another worker's place, to be taken once that has ended. */
+export interface Succession {
+  /** The stream's name until then, where it had another. */
+  readonly name: string | null;
+  readonly after: Promise<void>;
+  /** That worker's. */
+  readonly sinks: StreamSinks | null;
+}
+
 export class StreamWorker {
   readonly subscription: Subscription;
+  readonly sinks: StreamSinks;
   readonly #index: StreamIndex;
   readonly #tools: WorkerTools;
   #target: StreamTarget;
@@ -63,19 +73,20 @@ export class StreamWorker {
   readonly #filling: StreamFill;
   #stopFollowing: () => void = () => {};
 
-  /** `takesOver`: another worker's place, once that has ended, and the stream's name until then. */
   constructor(
     subscription: Subscription,
     target: StreamTarget,
     index: StreamIndex,
     tools: WorkerTools,
-    takesOver: { readonly name: string | null; readonly after: Promise<void> } | null = null,
+    takesOver: Succession | null = null,
   ) {
     this.subscription = subscription;
     this.#target = target;
     this.#index = index;
     this.#tools = tools;
     this.#filling = new StreamFill(subscription, () => this.#target, index, tools);
+    this.sinks = takesOver?.sinks ?? new StreamSinks((err, seq) => this.#unpublished(err, seq));
+    this.sinks.add(target.sink);
     if (takesOver === null) this.#begin(null);
     else void takesOver.after.then(() => this.#begin(takesOver.name));
   }
@@ -83,6 +94,7 @@ export class StreamWorker {
   #begin(formerly: string | null): void {
     if (this.#retired) return;
     this.#written = this.subscription.cursor();
+    this.sinks.begin(this.#written);
     this.#filling.declare(formerly);
     this.subscription.onReady(() => this.#fill());
     this.#fill();
@@ -116,6 +128,7 @@ export class StreamWorker {
   swap(target: StreamTarget): Promise<void> {
     const old = this.#target;
     this.#target = target;
+    this.sinks.add(target.sink);
     this.#filling.look();
     return this.#flights.none((flight) => flight.target === old);
   }
@@ -198,7 +211,7 @@ export class StreamWorker {
       if (flight.rendered === null) break;
       done++;
       const lapsed = this.subscription.lapsed(flight.lease.event.seq);
-      if (lapsed > this.#lapsed) flight.lapsed = this.#lapse(lapsed, flight.target);
+      if (lapsed > this.#lapsed) flight.lapsed = this.#lapse(lapsed, flight.target.stream);
       // Readers were told of a gap up to behind it: it can't be put before that any more.
       else if (flight.lease.event.seq <= this.#lapsed) flight.rendered = { ...flight.rendered, frames: [] };
       this.#hand(flight, flight.rendered);
@@ -209,13 +222,13 @@ export class StreamWorker {
     this.#write();
   }
 
-  #lapse(through: Seq, { sink, stream }: StreamTarget): Seq {
+  #lapse(through: Seq, stream: string): Seq {
     this.#lapsed = through;
     this.#tools.log.warn(
       { stream, through },
       "events have lapsed before they came to the stream: readers are told of a gap",
     );
-    if (hearsOfLapses(sink)) sink.lapse(through);
+    this.sinks.lapse(through);
     return through;
   }
 
@@ -223,23 +236,22 @@ export class StreamWorker {
   #lapseAll(): void {
     const lapsed = this.subscription.lapsed();
     if (lapsed <= this.#lapsed) return;
-    this.#lapse(lapsed, this.#target);
+    this.#lapse(lapsed, this.#target.stream);
     // Only the index's end rejects it; then it is owed at the next start.
     this.#index.begin(this.#target.stream, lapsed).catch(() => {});
   }
 
   #hand({ lease, target }: Flight, { frames, outcomes }: Rendered): void {
-    const { clock, observer, log } = this.#tools;
-    try {
-      target.sink.publish(lease.event.seq, frames);
-    } catch (err) {
-      // A reader who missed it finds it in the index; the event itself is no less delivered.
-      log.error({ err, stream: target.stream, seq: lease.event.seq }, "stream failed to publish");
-    }
+    const { clock, observer } = this.#tools;
+    this.sinks.publish(lease.event.seq, frames);
     const seconds = Math.max(0, clock.wall() - lease.event.time) / 1000;
     outcomes.forEach(({ outcome }, nth) => {
       if (outcome === "delivered") observer.delivered(lease.routes[nth] ?? "", target.stream, seconds);
     });
+  }
+
+  #unpublished(err: unknown, seq: Seq): void {
+    this.#tools.log.error({ err, stream: this.#target.stream, seq }, "stream failed to publish");
   }
 
   // -------------------------------------------------------------------------------------------------------- indexing

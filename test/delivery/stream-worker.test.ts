@@ -12,6 +12,7 @@ import { MemoryLedger } from "./memory-ledger.ts";
 
 class TestStream implements StreamSink {
   readonly published: { seq: Seq; channels: string[] }[] = [];
+  readonly tookOver: Seq[] = [];
   onPublish: () => void = () => {};
 
   endpoint() {
@@ -23,6 +24,10 @@ class TestStream implements StreamSink {
   publish(seq: Seq, frames: readonly StreamFrame[]): void {
     this.published.push({ seq, channels: frames.map(({ channel }) => channel) });
     this.onPublish();
+  }
+
+  takeOver(through: Seq): void {
+    this.tookOver.push(through);
   }
 
   async stop(): Promise<void> {}
@@ -269,6 +274,56 @@ test("stop hands back what the index never took, and a new worker publishes it a
   await waitFor("settled", () => subscription.owed === 0);
   assert.equal(sink.published.length, 2);
   await again.stop(0);
+});
+
+test("a sink that replaces another is told how far that one got, and is handed what was under way for it", async (t) => {
+  const held = Promise.withResolvers<void>();
+  let underWay = false;
+  const { ledger, subscription, sink, works, stream } = setUp({
+    r: {
+      prepare(event) {
+        if (event.id !== "waits") return toChannel("old")(event, null);
+        underWay = true;
+        return held.promise.then(() => toChannel("old")(event, null));
+      },
+    },
+  });
+  t.after(() => works.stop(0));
+  await works.apply([], [stream]);
+  const first = ledger.append(newEvent({ id: "a" })).seq;
+  await waitFor("the first", () => subscription.owed === 0);
+  const waits = ledger.append(newEvent({ id: "waits" })).seq;
+  await waitFor("it to be under way", () => underWay);
+
+  const heir = new TestStream();
+  const ended = works.apply([], [{ ...stream, sink: heir, routes: new Map([["r", toChannel("new")]]) }]);
+  assert.deepEqual(heir.tookOver, [first]);
+  const last = ledger.append(newEvent({ id: "b" })).seq;
+  held.resolve();
+  await ended;
+  await waitFor("all", () => subscription.owed === 0);
+  const both = [
+    { seq: waits, channels: ["old"] },
+    { seq: last, channels: ["new"] },
+  ];
+  assert.deepEqual(heir.published, both);
+  // Its readers may not have been sent away yet.
+  assert.deepEqual(sink.published.slice(1), both);
+
+  works.stopped([sink]);
+  ledger.append(newEvent({ id: "c" }));
+  await waitFor("the last", () => subscription.owed === 0);
+  assert.deepEqual([heir.published.length, sink.published.length], [3, 3]);
+});
+
+test("a reload that keeps the sink hands it nothing twice", async (t) => {
+  const { ledger, subscription, sink, works, stream } = setUp({ r: { prepare: toChannel("c") } });
+  t.after(() => works.stop(0));
+  await works.apply([], [stream]);
+  await works.apply([], [{ ...stream }]);
+  ledger.append(newEvent());
+  await waitFor("settled", () => subscription.owed === 0);
+  assert.equal(sink.published.length, 1);
 });
 
 test("a sink that fails to publish doesn't stop the stream: the index has it", async (t) => {

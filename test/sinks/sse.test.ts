@@ -1,9 +1,10 @@
 /** What a reader of a stream hears while it is there, and how it is sent away. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { takesOver } from "../../src/component.ts";
 import { waitFor } from "../wait-for.ts";
 import { open, withStream } from "./sse-kit.ts";
-import { frame } from "./stream-kit.ts";
+import { frame, type StreamUnderTest } from "./stream-kit.ts";
 
 describe("what a reader hears", () => {
   test("the first bytes come at once, with the headers that keep proxies from buffering", async () => {
@@ -141,23 +142,44 @@ describe("refusing for a while", () => {
   });
 });
 
-test("a sink that replaces another gives its readers what the old one still hands out", async () => {
+test("what another sink published while its successor started reaches those who come to that one, and nothing follows", async () => {
   await withStream({ path: "/events" }, async (stream) => {
     await stream.publish(10, [frame("a", "10")]);
-    // The new one starts; the old one has 11 under way, which only the index gets; 12 goes to the new one.
-    await stream.replaceSink();
-    const reader = await open(stream, "channel=a", { "last-event-id": "10" });
-    const poll = fetch(`${stream.url}?channel=a&since=10&wait=20s`, {
-      headers: { accept: "application/json" },
+    let written: Promise<void> | null = null;
+    await stream.replaceSink(() => {
+      written = stream.publish(11, [frame("a", "11")]);
     });
-    await waitFor("both", () => stream.metrics().readers === 2 && reader.parser.comments > 0);
-    const late = stream.index.write([{ stream: "browser", seq: 11, frames: [frame("a", "11")] }]);
-    await stream.publish(12, [frame("a", "12")]);
-    await late;
-    await waitFor("both events", () => reader.events.length === 2);
-    assert.deepEqual(reader.data, ["11", "12"]);
-    const { events } = (await (await poll).json()) as { events: { seq: number }[] };
-    assert.equal(events[0]?.seq, 11);
+    await written;
+    const reader = await open(stream, "channel=a", { "last-event-id": "10" });
+    await waitFor("the event", () => reader.events.length === 1);
+    assert.equal(await polled(stream, "channel=a&since=10"), "11");
     reader.close();
   });
 });
+
+test("those who came to the successor before it was told of that get it too, once the index has it", async () => {
+  await withStream({ path: "/events" }, async (stream) => {
+    await stream.publish(10, [frame("a", "10")]);
+    await stream.replaceSink();
+    const reader = await open(stream, "channel=a", { "last-event-id": "10" });
+    const poll = polled(stream, "channel=a&since=10&wait=20s");
+    await waitFor("both", () => stream.metrics().readers === 2 && reader.parser.comments > 0);
+    const { sink } = stream;
+    assert.ok(takesOver(sink));
+    sink.takeOver(11);
+    const behind = stream.index.write([{ stream: "browser", seq: 11, frames: [frame("a", "11")] }]);
+    await waitFor("the event", () => reader.events.length === 1);
+    assert.equal(await poll, "11");
+    await stream.publish(12, [frame("a", "12")]);
+    await behind;
+    await waitFor("the next", () => reader.events.length === 2);
+    assert.deepEqual(reader.data, ["11", "12"]);
+    reader.close();
+  });
+});
+
+async function polled(stream: StreamUnderTest, query: string): Promise<string> {
+  const answer = await fetch(`${stream.url}?${query}`, { headers: { accept: "application/json" } });
+  const { events } = (await answer.json()) as { events: { seq: number }[] };
+  return events.map(({ seq }) => seq).join();
+}

@@ -5,7 +5,7 @@ import { type ClientRequest, createServer, type IncomingMessage, request } from 
 import type { AddressInfo, Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { StreamFrame, StreamSink } from "../../src/component.ts";
+import { type StreamFrame, type StreamSink, takesOver } from "../../src/component.ts";
 import { pathOf } from "../../src/http/target.ts";
 import { openStreamIndex, type SqliteStreamIndex } from "../../src/journal/sqlite/stream-index.ts";
 import { type Logger, systemClock } from "../../src/ports.ts";
@@ -96,11 +96,15 @@ export class StreamUnderTest {
     });
   }
 
-  /** As a reload does. */
-  async replaceSink(): Promise<void> {
+  /** As a reload does: `underWay` is published while the new sink is there, and delivery doesn't hand it anything yet. */
+  async replaceSink(underWay: () => void = () => {}): Promise<void> {
     const old = this.sink;
-    this.sink = this.#create();
-    await this.sink.start();
+    const heir = this.#create();
+    await heir.start();
+    underWay();
+    assert.ok(takesOver(heir));
+    heir.takeOver(this.committed);
+    this.sink = heir;
     await old.stop();
   }
 

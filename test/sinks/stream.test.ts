@@ -83,6 +83,7 @@ test("patterns that cost each event something are few for each reader, those tha
 class Recorder implements Follower {
   readonly selection: ChannelSelection;
   readonly got: string[] = [];
+  readonly fallen: boolean[] = [];
   position = 0;
   live = false;
   room = Number.POSITIVE_INFINITY;
@@ -97,8 +98,9 @@ class Recorder implements Follower {
     return --this.room > 0;
   }
 
-  fallBack(): void {
+  fallBack(lapsed: boolean): void {
     this.live = false;
+    this.fallen.push(lapsed);
   }
 }
 
@@ -139,12 +141,29 @@ describe("the feed", () => {
 
   test("drops what it was handed before", () => {
     const feed = new Feed(encode);
-    feed.begin(10);
+    feed.advance(10);
     const follower = new Recorder(all);
     assert.equal(feed.join(follower, 10), true);
     feed.publish(9, [frame("a", "old")]);
     feed.publish(10, [frame("a", "old")]);
     assert.deepEqual(follower.got, []);
+  });
+
+  test("what another published is for the history: who is live already falls back to it, once", () => {
+    const feed = new Feed(encode);
+    feed.advance(10);
+    const [there, ahead] = [new Recorder(all), new Recorder(all)];
+    assert.equal(feed.join(there, 10), true);
+    feed.takeOver(10);
+    assert.deepEqual(there.fallen, []);
+    feed.takeOver(13);
+    feed.takeOver(13);
+    assert.deepEqual(there.fallen, [false]);
+    assert.equal(feed.published, 13);
+    assert.equal(feed.join(there, 12), false);
+    assert.equal(feed.join(ahead, 13), true);
+    feed.publish(14, [frame("a", "new")]);
+    assert.deepEqual([there.got, ahead.got.length], [[], 1]);
   });
 
   test("one piece of bytes for all who get the same frames", () => {

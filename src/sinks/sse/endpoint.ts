@@ -110,6 +110,10 @@ export class SseEndpoint implements HttpEndpoint {
     this.#broadcast.feed.publish(seq, frames);
   }
 
+  takeOver(through: Seq): void {
+    this.#broadcast.feed.takeOver(through);
+  }
+
   lapse(through: Seq): void {
     this.#broadcast.feed.lapse(through);
   }

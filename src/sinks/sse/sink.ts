@@ -14,6 +14,7 @@ import type {
   StreamHost,
   StreamSink,
   StreamSinkType,
+  TakesOver,
 } from "../../component.ts";
 import { duration, endpointPath, flag, object, template } from "../../config/fields.ts";
 import type { Seq } from "../../event.ts";
@@ -68,7 +69,9 @@ export const sseSink: StreamSinkType<SseConfig> = {
   create: (config, host) => new SseSink(config, host),
 };
 
-class SseSink implements StreamSink, KeepsPublished, HearsOfLapses, Drains, CanRevoke, HasStreamMetrics {
+class SseSink
+  implements StreamSink, KeepsPublished, TakesOver, HearsOfLapses, Drains, CanRevoke, HasStreamMetrics
+{
   readonly #access: Access;
   readonly #endpoint: SseEndpoint;
 
@@ -110,6 +113,10 @@ class SseSink implements StreamSink, KeepsPublished, HearsOfLapses, Drains, CanR
 
   forgetPublished(): void {
     this.#endpoint.forgetPublished();
+  }
+
+  takeOver(through: Seq): void {
+    this.#endpoint.takeOver(through);
   }
 
   lapse(through: Seq): void {

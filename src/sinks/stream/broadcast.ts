@@ -74,7 +74,7 @@ export class Broadcast {
 
   /** Begins where the history ends. */
   async start(): Promise<void> {
-    this.feed.begin((await this.#options.history.bounds()).newest);
+    this.feed.advance((await this.#options.history.bounds()).newest);
   }
 
   /** A reader of some channels from `position` on; begins with its `start`. */

@@ -93,8 +93,6 @@ export class Feed {
   /** The ring has everything after it. */
   #floor: Seq = 0;
   #published: Seq = 0;
-  /** False until the first new event. */
-  #begun = false;
 
   constructor(encode: (seq: Seq, frames: readonly StreamFrame[]) => Buffer) {
     this.#encode = encode;
@@ -105,18 +103,8 @@ export class Feed {
     return this.#published;
   }
 
-  /**
-   * Begins where the index ends. What is published first need not be what comes next after it: on a reload the sink that
-   * is being replaced still hands out what was under way, and only the index has that.
-   */
-  begin(newest: Seq): void {
-    this.advance(newest);
-    this.#begun = false;
-  }
-
-  /** Moves on to `seq` without frames: what lies up to it is for the history to give. */
+  /** Moves on to `seq` without frames, nobody being there yet: what lies up to it is for the history to give. */
   advance(seq: Seq): void {
-    this.#begun = true;
     if (seq <= this.#published) return;
     this.#published = seq;
     this.forget();
@@ -132,16 +120,21 @@ export class Feed {
   /** A seq at or below `published` was handed out before (a repeat after a crash, or history being filled) and is dropped. */
   publish(seq: Seq, frames: readonly StreamFrame[]): void {
     if (seq <= this.#published) return;
-    if (!this.#begun) {
-      this.#begun = true;
-      this.#dismiss(false);
-      this.#floor = seq - 1;
-    }
     this.#published = seq;
     if (frames.length === 0) return;
     const group = new Group(seq, frames, this.#encode);
     this.#hand(group);
     this.#keep(group);
+  }
+
+  /**
+   * What lies up to `seq` and was not published was so by another: on a reload the sink that is being replaced hands out
+   * what comes until this one is there to be handed it, and only the index has that. Who is live already follows it there.
+   */
+  takeOver(seq: Seq): void {
+    if (seq <= this.#published) return;
+    this.#dismiss(false);
+    this.advance(seq);
   }
 
   /**

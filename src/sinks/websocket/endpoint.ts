@@ -152,6 +152,10 @@ export class WebSocketEndpoint implements UpgradableEndpoint {
     for (const { feed } of this.#broadcasts) feed.publish(seq, frames);
   }
 
+  takeOver(through: Seq): void {
+    for (const { feed } of this.#broadcasts) feed.takeOver(through);
+  }
+
   lapse(through: Seq): void {
     for (const { feed } of this.#broadcasts) feed.lapse(through);
   }

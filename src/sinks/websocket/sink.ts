@@ -15,6 +15,7 @@ import type {
   StreamHost,
   StreamSink,
   StreamSinkType,
+  TakesOver,
 } from "../../component.ts";
 import { duration, endpointPath, flag, object, rate, size, template } from "../../config/fields.ts";
 import type { Seq } from "../../event.ts";
@@ -101,7 +102,7 @@ export const websocketSink: StreamSinkType<WebSocketConfig> = {
 };
 
 class WebSocketSink
-  implements StreamSink, KeepsPublished, HearsOfLapses, Drains, CanRevoke, HasStreamMetrics
+  implements StreamSink, KeepsPublished, TakesOver, HearsOfLapses, Drains, CanRevoke, HasStreamMetrics
 {
   readonly #access: Access;
   readonly #endpoint: WebSocketEndpoint;
@@ -152,6 +153,10 @@ class WebSocketSink
 
   forgetPublished(): void {
     this.#endpoint.forgetPublished();
+  }
+
+  takeOver(through: Seq): void {
+    this.#endpoint.takeOver(through);
   }
 
   lapse(through: Seq): void {
