@@ -59,6 +59,28 @@ export function literalName(pattern: string): string | null {
   return list.every((token) => token.kind === "char") ? literal(list) : null;
 }
 
+/**
+ * A pattern as it is written in the one way that says no more than is needed: `\` before `*` and `\` alone, and
+ * neighbouring wildcards as one. Two patterns that are compared as texts, or that somebody else is asked about, are to be
+ * compared and asked about like this: `doc.\7` is `doc.7`.
+ */
+export function plainPattern(pattern: string): string {
+  if (!/\\|\*{3}/.test(pattern)) return pattern;
+  return tokens(pattern).map(written).join("");
+}
+
+function written(token: Token): string {
+  if (token.kind === "char") return escapePattern(String.fromCharCode(token.code));
+  return token.kind === "any" ? "**" : "*";
+}
+
+/** A text that a pattern matches, the same for all of its spellings: the name where it is one, else with its stars as they stand. */
+export function sampleText(pattern: string): string {
+  return tokens(pattern)
+    .map((token) => (token.kind === "char" ? String.fromCharCode(token.code) : written(token)))
+    .join("");
+}
+
 /** Whether something stands behind a wildcard: then a text has to be gone through, where else a look at its beginning tells. */
 export function hasInnerWildcard(pattern: string): boolean {
   let wild = false;

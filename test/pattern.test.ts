@@ -8,6 +8,8 @@ import {
   hasInnerWildcard,
   isPattern,
   literalName,
+  plainPattern,
+  sampleText,
 } from "../src/pattern.ts";
 
 const matches = (pattern: string, text: string) => compilePattern(pattern)(text);
@@ -39,6 +41,23 @@ test("a backslash makes a star literal", () => {
   assert.equal(isPattern("user.\\*"), false);
   assert.equal(literalName("user.\\*"), "user.*");
   assert.equal(literalName("user.*"), null);
+});
+
+test("a pattern has one plain spelling, and a text that it matches, whichever way it is written", () => {
+  for (const [written, plain, sample] of [
+    ["doc.\\7", "doc.7", "doc.7"],
+    ["d\\oc.*", "doc.*", "doc.*"],
+    ["doc.\\*", "doc.\\*", "doc.*"],
+    ["doc.\\**", "doc.\\**", "doc.**"],
+    ["doc.***", "doc.**", "doc.**"],
+    ["doc\\", "doc\\\\", "doc\\"],
+    ["\\\\\\*\\a", "\\\\\\*a", "\\*a"],
+    ["\\😀", "😀", "😀"],
+    ["", "", ""],
+  ] as const) {
+    assert.equal(plainPattern(written), plain, written);
+    assert.equal(sampleText(written), sample, written);
+  }
 });
 
 test("a pattern covers what is equal to it or narrower", () => {
@@ -164,4 +183,19 @@ test("a hundred names are held against a hundred entries in some milliseconds", 
   for (const name of names) for (const entry of entries) assert.equal(covers(entry, name), false);
   const { user } = process.cpuUsage(before);
   assert.ok(user < 60_000, `${user} us`);
+});
+
+test("spelt plainly a pattern matches the same texts, its own sample among them, and is as plain as it gets", () => {
+  const spelt = fc.string({ unit: fc.constantFrom("a", "b", ".", "*", "\\"), maxLength: 8 });
+  fc.assert(
+    fc.property(spelt, text, (pattern, text) => {
+      const plain = plainPattern(pattern);
+      assert.equal(matches(plain, text), matches(pattern, text));
+      assert.equal(plainPattern(plain), plain);
+      assert.ok(matches(pattern, sampleText(pattern)));
+      assert.equal(sampleText(plain), sampleText(pattern));
+      assert.ok(covers(plain, pattern) && covers(pattern, plain));
+    }),
+    { numRuns: 3000 },
+  );
 });

@@ -7,6 +7,7 @@ import {
   hasInnerWildcard,
   isPattern,
   literalName,
+  plainPattern,
 } from "../../pattern.ts";
 import type { Admission, ChannelGrant, Grants } from "./access/admission.ts";
 
@@ -28,15 +29,16 @@ export type Selected =
   | { readonly allowed: false; readonly status: 400 | 403; readonly code: string; readonly message: string };
 
 /**
- * What a reader gets for the channels it `asked` for, by what it was granted: a name or a pattern is allowed where one
- * grant is the same or covers it. None asked: all grants that are no patterns. A reader that `resumes` goes on with those
+ * What a reader gets for the channels it `named`, in whichever spelling, by what it was granted: a name or a pattern is allowed where one
+ * grant is the same or covers it. None named: all grants that are no patterns. A reader that `resumes` goes on with those
  * that are still open to it: one channel that was revoked while it was away ends no other.
  */
 export function selectChannels(
   grants: Grants,
-  asked: readonly string[],
+  named: readonly string[],
   { most = USUAL_CHANNELS, resumes = false } = {},
 ): Selected {
+  const asked = named.map(plainPattern);
   const own = grants.channels.map(({ name }) => name).filter((name) => !isPattern(name));
   const wanted = asked.length > 0 ? asked : own.filter((name) => grantOf(grants, name) !== null);
   if (wanted.length === 0) {

@@ -1,12 +1,14 @@
 /** The same stream for clients that can't have a WebSocket: `GET path?channel=a&since=41&wait=25s`, answered as `sse` does. */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { StreamHistory } from "../../component.ts";
+import type { ChannelSelection, StreamHistory } from "../../component.ts";
 import { answerError, answerJson } from "../../http/answer.ts";
+import { escapePattern } from "../../pattern.ts";
 import type { Clock } from "../../ports.ts";
 import { parseWait, poll, pollJson } from "../sse/poll.ts";
 import type { Access } from "../stream/access/access.ts";
-import type { Verdict } from "../stream/access/admission.ts";
+import { type Denial, later, type Verdict } from "../stream/access/admission.ts";
 import { answerDenial } from "../stream/access/gate.ts";
+import type { Session } from "../stream/access/session.ts";
 import type { Broadcast } from "../stream/broadcast.ts";
 import { selectChannels } from "../stream/channels.ts";
 import { askedPosition } from "../stream/position.ts";
@@ -20,6 +22,9 @@ export interface LongPollOptions {
   /** Aborts when the stream ends: what there is is answered. */
   readonly ending: AbortSignal;
 }
+
+/** What it may read was changed while the judge thought. */
+const CHANGED = later(503, "try_again", "Not now: try again in a moment.", 1000);
 
 export function wantsJson({ headers }: IncomingMessage): boolean {
   return headers.accept?.includes("application/json") === true;
@@ -55,6 +60,12 @@ export async function longPoll(
     entered.session.close();
     cut();
   });
+  const denial = await refusedBy(entered.session, selected.selection);
+  if (response.destroyed) return;
+  if (denial !== null || gone.signal.aborted) {
+    answerDenial(request, response, denial ?? CHANGED);
+    return;
+  }
   const { position, gap } = await broadcast.resolve(askedPosition(undefined, query));
   const { feed } = broadcast;
   const { selection } = selected;
@@ -64,4 +75,11 @@ export async function longPoll(
     : await poll({ selection, position, feed, history, clock, waitMs, signal });
   broadcast.counters.frames += answer.events.length;
   answerJson(response, 200, pollJson(answer));
+}
+
+/** The first no of a judge that wants to be asked about each channel. */
+async function refusedBy(session: Session, { exact, patterns }: ChannelSelection): Promise<Denial | null> {
+  const names = [...exact.map(escapePattern), ...patterns];
+  const denials = await Promise.all(names.map((name) => session.ask("subscribe", name)));
+  return denials.find((denial) => denial !== null) ?? null;
 }

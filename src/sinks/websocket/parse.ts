@@ -1,5 +1,5 @@
 /** What clients say (docs/websocket.md): from a text frame to a message, or why it is none. Pure; never throws. */
-import { escapePattern, literalName } from "../../pattern.ts";
+import { plainPattern } from "../../pattern.ts";
 import { memberText } from "./member-text.ts";
 import type { Ref } from "./messages.ts";
 
@@ -95,20 +95,21 @@ function typed(
   if (CONTROL.test(channel) || !channel.isWellFormed()) {
     return { ...bad("A channel has no control characters.", ref), code: "bad_channel" };
   }
-  if (type === "subscribe" && !isPlain(channel)) {
-    const message =
-      "In a channel that is subscribed to, a backslash stands before * and another backslash only.";
-    return { ...bad(message, ref), code: "bad_channel" };
-  }
+  // What is published on is a name, with nothing in it but itself.
+  if (type !== "publish" && plainPattern(channel) !== channel) return misspelt(channel, ref);
   if (type === "subscribe") return { type, channel, since: sinceOf(fields.get("since")), ...ref };
   if (type === "publish") return publishOf(channel, fields, ref, text);
   return { type, channel, ...ref };
 }
 
-/** One name has one spelling, so that who is on a channel is there once. */
-function isPlain(channel: string): boolean {
-  const name = literalName(channel);
-  return name === null || escapePattern(name) === channel;
+/**
+ * A name has one spelling, and a pattern too: who is on a channel is there once, leaves it by the name it came by, and a judge that
+ * says no to it has said no to it under any.
+ */
+function misspelt(channel: string, ref: { readonly ref?: Ref }): Bad {
+  const plain = JSON.stringify(plainPattern(channel));
+  const message = `A backslash stands before * and another backslash only, and *** is **: this channel is written ${plain}.`;
+  return { ...bad(message, ref), code: "bad_channel" };
 }
 
 function publishOf(

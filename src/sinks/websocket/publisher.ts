@@ -7,7 +7,8 @@ import { LeatError } from "../../errors.ts";
 import { packHeaders } from "../../event.ts";
 import type { Rate } from "../../plan.ts";
 import type { Admission } from "../stream/access/admission.ts";
-import { grantOfName, mayPublish } from "../stream/channels.ts";
+import { mayPublish } from "../stream/channels.ts";
+import type { IsEphemeral } from "./ephemeral.ts";
 import type { Failure } from "./messages.ts";
 import type { ClientMessage } from "./parse.ts";
 
@@ -28,11 +29,13 @@ const NO_SOURCE: Failure = { code: "publish_not_allowed", message: "Nothing may 
 export class Publisher {
   readonly #source: SourceHost | null;
   readonly #rate: Rate;
+  readonly isEphemeral: IsEphemeral;
 
   /** `source` null: nobody may publish. */
-  constructor(source: SourceHost | null, rate: Rate) {
+  constructor(source: SourceHost | null, rate: Rate, isEphemeral: IsEphemeral) {
     this.#source = source;
     this.#rate = rate;
+    this.isEphemeral = isEphemeral;
   }
 
   /** Why this author can't publish it; null: it may. `waitMs`: until its rate allows one more, 0: it does. */
@@ -54,11 +57,6 @@ export class Publisher {
       return this.#refuse("too_large", publication, author, { code: "too_large", message });
     }
     return null;
-  }
-
-  /** Whether what this author publishes there is handed round and kept nowhere. */
-  isEphemeral(admission: Admission, channel: string): boolean {
-    return grantOfName(admission, channel)?.ephemeral === true;
   }
 
   /** Resolves once it is on disk (J1); rejects as `SourceHost.append` does. Only for what isn't refused. */

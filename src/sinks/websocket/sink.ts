@@ -26,6 +26,7 @@ import { drainField, slowFields, slowOf } from "../stream/fields.ts";
 import type { HasStreamMetrics, StreamMetrics } from "../stream/metrics.ts";
 import { Crowd } from "./crowd.ts";
 import { WebSocketEndpoint } from "./endpoint.ts";
+import { ephemeralBy } from "./ephemeral.ts";
 import { Publisher } from "./publisher.ts";
 
 const schema = object({
@@ -115,7 +116,7 @@ class WebSocketSink
     this.#endpoint = new WebSocketEndpoint({
       path: config.path,
       access: this.#access,
-      publisher: new Publisher(source ?? null, limits.publish),
+      publisher: new Publisher(source ?? null, limits.publish, ephemeralBy(channels)),
       crowd: new Crowd({ clock, wanted, graceMs: config.presence_grace }),
       envelope: config.envelope,
       compress: config.compress,

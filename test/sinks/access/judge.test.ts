@@ -1,6 +1,7 @@
 /** An endpoint of the user's as judge: what it is told, what its answers mean, and what its silence means. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { canRevoke } from "../../../src/component.ts";
 import { type Credential, UNKNOWN } from "../../../src/sinks/stream/access/admission.ts";
 import { Judge } from "../../../src/sinks/stream/access/judge.ts";
 import { answeredIdentity, maxAgeMs } from "../../../src/sinks/stream/access/judge-answer.ts";
@@ -59,6 +60,27 @@ describe("auth: http", () => {
         assert.match(String(first?.headers["content-type"]), /application\/json/);
       });
     });
+  });
+
+  test("is told channels in one spelling, however a reader writes them, and what it knows by that name it grants", async () => {
+    await withJudge(
+      ({ question }) => ({ status: `${question.channels}`.includes("secret") ? 403 : 200 }),
+      async (server) => {
+        const auth = { type: "http", url: server.url };
+        await withStream({ auth, channels: ["**"] }, async (stream) => {
+          const may = (channel: string) =>
+            statusOf(stream, bearing("x"), `channel=${encodeURIComponent(channel)}`);
+          assert.equal(await may("doc.\\7"), 200);
+          assert.equal(await may("doc.\\*.***"), 200);
+          assert.equal(await may("se\\cret"), 403);
+          assert.equal(await may("\\secret.*"), 403);
+          assert.deepEqual(
+            server.asked.map(({ question }) => question.channels),
+            [["doc.7"], ["doc.\\*.**"], ["secret"], ["secret.*"]],
+          );
+        });
+      },
+    );
   });
 
   test("without a list, the configuration says; 403 is no, and neither answer is asked for twice while it is kept", async () => {
@@ -144,6 +166,42 @@ describe("auth: http", () => {
           answers[1]?.();
           assert.equal(await next, 200);
           assert.equal(stream.metrics().readers, 0);
+        });
+      },
+    );
+  });
+
+  test("no redirect is followed: nobody but the endpoint is asked, or given what readers show", async () => {
+    await withJudge(
+      () => ({}),
+      async (elsewhere) => {
+        let status = 302;
+        const answer = () => ({ status, headers: { location: elsewhere.url } });
+        await withJudge(answer, async (server) => {
+          await withStream({ auth: { type: "http", url: server.url } }, async (stream) => {
+            for (status of [301, 302, 303, 307, 308]) {
+              assert.equal(await statusOf(stream, bearing("x")), 503, String(status));
+            }
+          });
+          assert.equal(server.asked.length, 5);
+        });
+        assert.equal(elsewhere.asked.length, 0);
+      },
+    );
+  });
+
+  test("once something is revoked, what it said before counts for nobody", async () => {
+    await withJudge(
+      () => ({ body: { user: "42" }, ...KEPT }),
+      async (server) => {
+        await withStream({ auth: { type: "http", url: server.url } }, async (stream) => {
+          for (let n = 0; n < 2; n++) assert.equal(await statusOf(stream, bearing("x")), 200);
+          assert.equal(server.asked.length, 1);
+          assert.ok(canRevoke(stream.sink));
+          await stream.sink.revoke("42", "b", 60_000);
+          assert.equal(await statusOf(stream, bearing("x")), 200);
+          assert.equal(server.asked.length, 2);
+          assert.equal(await statusOf(stream, bearing("x"), "channel=b"), 403);
         });
       },
     );
@@ -341,6 +399,24 @@ describe("a judge's answers", () => {
           server.asked.map(({ question }) => question.action),
           ["connect", "subscribe", "publish"],
         );
+      },
+    );
+  });
+
+  test("that are waited for are at most 2,000: one question more fails at once, and has a place when one is free", async () => {
+    let answer = (): Said | Promise<Said> => new Promise(() => {});
+    await withJudge(
+      () => answer(),
+      async (server) => {
+        const outside = new Outside({ url: server.url, timeoutMs: 300, maxBytes: 1024 });
+        const waiting = Array.from({ length: 2000 }, () => outside.ask("POST", {}, "{}"));
+        assert.deepEqual(await outside.ask("POST", {}, "{}"), { ok: false, fault: "crowded" });
+        const said = await Promise.all(waiting);
+        assert.deepEqual(new Set(said.map((each) => each.ok || each.fault)), new Set(["timeout"]));
+        answer = () => ({});
+        const after = await outside.ask("POST", {}, "{}");
+        assert.ok(after.ok && after.status === 200);
+        await outside.close();
       },
     );
   });

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import type { IncomingMessage } from "node:http";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { compilePattern } from "../../../src/pattern.ts";
+import { compilePattern, literalName } from "../../../src/pattern.ts";
 import { addressBlock, clientAddress } from "../../../src/sinks/stream/access/address.ts";
 import { UNKNOWN } from "../../../src/sinks/stream/access/admission.ts";
 import { compileClaimTemplate, templateProblem } from "../../../src/sinks/stream/access/claims.ts";
@@ -81,6 +81,11 @@ describe("a template on claims", () => {
       { numRuns: 3000 },
     );
   });
+});
+
+test("a backslash before a template frees no star of a claim's", () => {
+  const [name = ""] = compileClaimTemplate("user.\\{{ claims.sub }}").fill({ sub: "*" });
+  assert.equal(literalName(name), "user.\\*");
 });
 
 describe("grants", () => {

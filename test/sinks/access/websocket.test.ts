@@ -131,3 +131,87 @@ test("a judge that is asked about channels may take one back, alone, and isn't a
   assert.deepEqual(client.numbers, [1, 3]);
   assert.equal(client.of("unsubscribed").length, 1);
 });
+
+test("what a judge takes back is gone in whichever spelling it was joined: stars that are meant, patterns around them", async (t) => {
+  let taken = false;
+  const judge = await Endpoint.start(({ question }) => ({
+    status: question.action === "subscribe" && taken ? 403 : 200,
+    body: { user: "ann" },
+  }));
+  t.after(() => judge.close());
+  const auth = `{ type: http, url: "${judge.url}", asks: [subscribe], refresh: 1s }`;
+  const live = await startLive(t, { auth });
+  const client = await live.client({ headers: bearing("x") });
+  const plain = ["room.1", "room.\\*", "room.\\**", "room.\\\\", "room.*2"];
+  for (const channel of plain) client.say({ type: "subscribe", channel, ref: channel });
+  await client.hears("subscribed", plain.length);
+  const before = judge.asked.length;
+  for (const channel of ["room.\\7", "r\\oom.*", "room.***", "room.\\"]) {
+    client.say({ type: "subscribe", channel, ref: channel });
+  }
+  await client.hears("error", 4);
+  assert.deepEqual([...new Set(client.of("error").map(({ code }) => code))], ["bad_channel"]);
+  assert.equal(judge.asked.length, before, "nobody is asked about another spelling");
+  taken = true;
+  await client.hears("unsubscribed", plain.length);
+  assert.deepEqual(new Set(client.of("unsubscribed").map(({ channel }) => channel)), new Set(plain));
+  for (const channel of ["room.1", "room.*", "room.*a", "room.\\", "room.2"])
+    await live.post(channel, channel);
+  // It stays on nothing: what it is told of next is not an event.
+  client.say({ type: "ping", ref: "last" });
+  await client.hears("pong");
+  assert.deepEqual(client.numbers, []);
+});
+
+test("a long poll asks a judge about each channel as a subscription does", async (t) => {
+  const judge = await Endpoint.start(({ question }) => {
+    const [channel] = question.channels as string[];
+    return { status: question.action === "subscribe" && channel === "room.2" ? 403 : 200 };
+  });
+  t.after(() => judge.close());
+  const live = await startLive(t, { auth: `{ type: http, url: "${judge.url}", asks: [subscribe] }` });
+  const seq = await live.post("room.1", 1);
+  await live.post("room.2", 2);
+  const polled = async (query: string) => {
+    const headers = { accept: "application/json", ...bearing("x") };
+    const response = await fetch(`${live.running.url}/ws?since=${seq - 1}&${query}`, { headers });
+    return { status: response.status, text: await response.text() };
+  };
+  assert.match((await polled("channel=room.1")).text, /"n":1/);
+  for (const query of ["channel=room.2", "channel=room.%5C2", "channel=room.1&channel=room.2"]) {
+    const { status, text } = await polled(query);
+    assert.equal(status, 403, query);
+    assert.ok(!text.includes('"n"'), query);
+  }
+  assert.deepEqual(
+    judge.asked.map(({ question }) => `${question.action} ${question.channels}`),
+    [
+      "connect room.1",
+      "subscribe room.1",
+      "connect room.2",
+      "subscribe room.2",
+      "connect room.2",
+      "subscribe room.2",
+      "connect room.1,room.2",
+      "subscribe room.1",
+      "subscribe room.2",
+    ],
+  );
+  judge.answer = ({ question }) => ({ status: question.action === "subscribe" ? 500 : 200 });
+  assert.equal((await polled("channel=room.1")).status, 503, "a judge that says nothing lets nobody read");
+  let answer = () => {};
+  judge.answer = ({ question }) =>
+    question.action === "connect"
+      ? { body: { user: "ann" } }
+      : new Promise((resolve) => {
+          answer = () => resolve({});
+        });
+  const late = polled("channel=room.1");
+  const before = judge.asked.length;
+  await waitFor("its question", () => judge.asked.length === before + 2);
+  const revoked = { user: "ann", channel: "room.1" };
+  assert.equal((await postJson(`${live.running.admin}/api/sinks/live/revoke`, revoked)).status, 200);
+  answer();
+  const { status, text } = await late;
+  assert.ok(status === 503 && !text.includes('"n"'), "revoked while the judge thought");
+});

@@ -18,7 +18,7 @@ import {
   type Verdict,
 } from "./admission.ts";
 import { type Authorities, createAuthorities } from "./authority.ts";
-import { type CredentialRules, credentialOf, MAX_TOKEN_BYTES } from "./credential.ts";
+import { askedChannels, type CredentialRules, credentialOf, MAX_TOKEN_BYTES } from "./credential.ts";
 import { type ChannelEntry, GrantBook } from "./grants.ts";
 import { type Met, meet } from "./origin.ts";
 import { Revocations } from "./revocations.ts";
@@ -197,7 +197,7 @@ export class Access {
     if (ticket !== null) {
       const redeemed = this.#tickets.redeem(ticket);
       if ("kind" in redeemed) return { admitted: false, denial: redeemed };
-      const credential = { ...redeemed.credential, asked: query.getAll("channel") };
+      const credential = { ...redeemed.credential, asked: askedChannels(query) };
       return this.#grant(credential, redeemed.identity);
     }
     return this.#verdict(credentialOf(request, query, token, this.#rules), false);

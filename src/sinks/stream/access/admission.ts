@@ -26,7 +26,10 @@ export interface ChannelGrant {
 /** Which channels a reader may join: what a grant covers and nobody has revoked. */
 export interface Grants {
   readonly channels: readonly ChannelGrant[];
-  /** Names (no patterns) that were revoked for this reader; a pattern that matches one isn't open to it either. */
+  /**
+   * Names (no patterns) that were revoked for this reader; a pattern that matches one isn't open to it either. Of a pattern that
+   * a judge refused, a text that it matches (`sampleText`).
+   */
   readonly denied: readonly string[];
 }
 

@@ -4,7 +4,7 @@
  * What a claim yields is literal: a `sub` of `*` is the name `*`, and joins nobody else's channel. A claim that is absent,
  * empty or no scalar makes its entry grant nothing. One that is a list (`{{ claims.rooms }}`) makes one name of each item.
  */
-import { escapePattern } from "../../../pattern.ts";
+import { escapePattern, plainPattern } from "../../../pattern.ts";
 import type { Claims } from "./admission.ts";
 
 /** As long as a channel may be, so that nobody's claims make us keep megabytes. */
@@ -77,15 +77,17 @@ const STEP = /\.([A-Za-z_$][\w$-]*)|\["([^"\\]+)"\]|\['([^'\\]+)'\]/g;
 function parse(written: string): Part[] | null {
   const parts: Part[] = [];
   let at = 0;
+  // A backslash before a template must not make another of the one that a claim's star is escaped by.
+  const text = (from: number, to?: number) => parts.push({ text: plainPattern(written.slice(from, to)) });
   for (const hole of written.matchAll(HOLE)) {
     const path = CLAIM.exec((hole[1] as string).trim())?.[1];
     if (path === undefined) return null;
-    if (hole.index > at) parts.push({ text: written.slice(at, hole.index) });
+    if (hole.index > at) text(at, hole.index);
     parts.push({ claim: [...path.matchAll(STEP)].map(([, a, b, c]) => (a ?? b ?? c) as string) });
     at = hole.index + hole[0].length;
   }
   const rest = written.slice(at);
   if (rest.includes("{{") || parts.some((part) => "text" in part && part.text.includes("{{"))) return null;
-  if (rest !== "") parts.push({ text: rest });
+  if (rest !== "") text(at);
   return parts;
 }

@@ -1,5 +1,6 @@
 /** Where a reader's token is found in a request. Pure. */
 import type { IncomingMessage } from "node:http";
+import { plainPattern } from "../../../pattern.ts";
 import { type Credential, headerOf } from "./admission.ts";
 
 /** No token that anybody signs for a browser is longer; a header may not be much longer anyway. */
@@ -39,10 +40,15 @@ export function credentialOf(
     token: shown === "" ? null : shown,
     headers,
     origin: headerOf(request, "origin"),
-    asked: query.getAll("channel"),
+    asked: askedChannels(query),
     address: rules.address(request),
     issuedAt: null,
   };
+}
+
+/** The channels that a query names, each in its one spelling: a judge that is asked of one must know it. */
+export function askedChannels(query: URLSearchParams): string[] {
+  return query.getAll("channel").map(plainPattern);
 }
 
 /** RFC 6750, 2.1. */

@@ -123,6 +123,14 @@ export function checkAccess(config: Checked, context: z.RefinementCtx): void {
       by.type === "none" ? "write its fields as auth: { type: http, … }" : "auth asks one already";
     problem(["judge"], `stands beside auth: { type: ${by.type} }`, remedy);
   }
+  const asks = (by.type === "http" ? by : config.judge)?.asks ?? [];
+  if (asks.length > 0 && config.publish === undefined) {
+    problem(
+      [by.type === "http" ? "auth" : "judge", "asks"],
+      "is of a websocket's subscriptions and messages",
+      "leave it out: of an sse reader the judge is told the channels as it comes",
+    );
+  }
   if (origins.includes("*") && knowsByCookie(config)) {
     problem(
       ["origins"],

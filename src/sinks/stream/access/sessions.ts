@@ -1,4 +1,5 @@
 /** All sessions of a stream: when each expires, when it is judged again, and what is revoked from it. */
+import { sampleText } from "../../../pattern.ts";
 import type { Clock, Logger } from "../../../ports.ts";
 import { grantOf, mayPublish } from "../channels.ts";
 import { type Admission, type Credential, type Denial, final, type Verdict } from "./admission.ts";
@@ -125,13 +126,16 @@ export class Sessions implements SessionKeeper {
     } else session.end("revoked");
   }
 
-  /** Of what it is on, what the judge doesn't let it stay on. Where it says nothing, it stays until it is asked again. */
+  /**
+   * Of what it is on, what the judge doesn't let it stay on, as `Grants.denied` has it. Where it says nothing, it stays until
+   * it is asked again.
+   */
   async #refused(session: Session, admission: Admission): Promise<string[]> {
     const { judging } = this.#options;
     const channels = session.channels().filter((channel) => grantOf(admission, channel) !== null);
     const asked = channels.map(async (channel) => {
       const denial = await judging?.ask("subscribe", channel, session.credential, admission);
-      return denial == null || denial.kind === "later" ? [] : [channel];
+      return denial == null || denial.kind === "later" ? [] : [sampleText(channel)];
     });
     return (await Promise.all(asked)).flat();
   }
