@@ -208,8 +208,19 @@ export class Connection implements Line {
         this.#entry.judged(session, "publish", message, () => this.#publishing.publish(message, session));
         return;
       case "presence":
-        this.#memberships.tellPresence(message.channel, session.admission, message.ref);
+        this.#tellPresence(message, session);
     }
+  }
+
+  /** To one who is on the channel, or might be. */
+  #tellPresence(
+    message: Extract<ClientMessage, { type: "unsubscribe" | "presence" }>,
+    session: Session,
+  ): void {
+    const { channel, ref } = message;
+    const tell = () => this.#memberships.tellPresence(channel, session.admission, ref);
+    if (this.#memberships.isOn(channel)) tell();
+    else this.#entry.judged(session, "subscribe", message, tell);
   }
 
   #answerPing(data: Buffer): void {

@@ -77,6 +77,10 @@ export class Memberships implements JoinedChannelsOwner {
     }
   }
 
+  isOn(channel: string): boolean {
+    return this.#joined.has(channel);
+  }
+
   names(): readonly string[] {
     return this.#joined.names();
   }

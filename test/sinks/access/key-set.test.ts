@@ -174,6 +174,23 @@ describe("a key set", () => {
     }
   });
 
+  test("no redirect is followed: a key set is what the URL itself answers", async () => {
+    const elsewhere = await Endpoint.start(async () => ({ body: { keys: [await jwk(rsa.publicKey, "k")] } }));
+    const server = await Endpoint.start(() => ({ status: 302, headers: { location: elsewhere.url } }));
+    const auth = { type: "jwt", jwks: { url: server.url }, algorithms: ["RS256"], audience: "app" };
+    try {
+      await withStream({ auth }, async (stream) => {
+        const token = await mint({}, { alg: "RS256", key: rsa.privateKey, header: { kid: "k" } });
+        assert.equal(await statusOf(stream, bearing(token)), 503);
+      });
+      assert.ok(server.asked.length > 0);
+      assert.equal(elsewhere.asked.length, 0);
+    } finally {
+      await server.close();
+      await elsewhere.close();
+    }
+  });
+
   test("an address that is denied is not connected to", async () => {
     await withKeys(
       async () => ({ body: { keys: [await jwk(rsa.publicKey)] } }),

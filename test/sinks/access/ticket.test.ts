@@ -6,7 +6,7 @@ import { Tickets } from "../../../src/sinks/stream/access/tickets.ts";
 import { SimulatedClock } from "../../journal/simulation/simulated-clock.ts";
 import { open, withStream } from "../sse-kit.ts";
 import type { StreamUnderTest } from "../stream-kit.ts";
-import { bearing, byHmac, mint, now, statusOf } from "./kit.ts";
+import { bearing, byHmac, Endpoint, mint, now, statusOf } from "./kit.ts";
 
 const CREDENTIAL: Credential = {
   token: "t",
@@ -52,6 +52,35 @@ describe("a ticket", () => {
         "it is what counts",
       );
     });
+  });
+
+  test("is good for the channels that a judge knows of alone: it is asked about those that are named with it", async () => {
+    const judge = await Endpoint.start(({ question }) => ({
+      status: `${question.channels}`.includes("secret") ? 403 : 200,
+      body: { user: "42" },
+    }));
+    try {
+      for (const fields of [
+        { auth: { type: "http", url: judge.url } },
+        { auth: byHmac, judge: { url: judge.url } },
+      ]) {
+        await withStream({ ...fields, channels: ["**"] }, async (stream) => {
+          const token = await mint();
+          for (const [channel, status] of [
+            ["news", 200],
+            ["secret", 403],
+            ["se%5Ccret", 403],
+          ] as const) {
+            const { body } = await ticketOf(stream, bearing(token));
+            const query = `channel=${channel}&ticket=${body.ticket}`;
+            assert.equal(await statusOf(stream, {}, query), status, channel);
+            assert.equal(await statusOf(stream, {}, query), 401, "used");
+          }
+        });
+      }
+    } finally {
+      await judge.close();
+    }
   });
 
   test("is got with a bearer's token too, which an EventSource can't send", async () => {

@@ -215,3 +215,27 @@ test("a long poll asks a judge about each channel as a subscription does", async
   const { status, text } = await late;
   assert.ok(status === 503 && !text.includes('"n"'), "revoked while the judge thought");
 });
+
+test("who is on a channel is told to nobody whom a judge keeps from it", async (t) => {
+  const judge = await Endpoint.start(({ question }) => {
+    const [channel] = question.channels as string[];
+    return { status: channel === "room.2" ? 403 : 200, body: { user: "ann" } };
+  });
+  t.after(() => judge.close());
+  const live = await startLive(t, {
+    auth: `{ type: http, url: "${judge.url}", asks: [subscribe] }`,
+    channels: '[{ name: "room.*", presence: true }]',
+  });
+  const client = await live.client({ headers: bearing("x") });
+  await client.hears("welcome");
+  client.say({ type: "presence", channel: "room.2", ref: 1 });
+  assert.equal((await client.hears("error")).code, "forbidden");
+  client.say({ type: "presence", channel: "room.1", ref: 2 });
+  assert.deepEqual((await client.hears("presence")).members, []);
+  client.say({ type: "subscribe", channel: "room.1", ref: 3 });
+  await client.hears("subscribed");
+  const before = judge.asked.length;
+  client.say({ type: "presence", channel: "room.1", ref: 4 });
+  assert.deepEqual((await client.hears("presence", 2)).members, [{ user: "ann", connections: 1 }]);
+  assert.equal(judge.asked.length, before, "who is there already has been asked about");
+});

@@ -198,6 +198,9 @@ export class Access {
       const redeemed = this.#tickets.redeem(ticket);
       if ("kind" in redeemed) return { admitted: false, denial: redeemed };
       const credential = { ...redeemed.credential, asked: askedChannels(query) };
+      // For the ticket it was asked about the reader, and not yet about what the reader would name.
+      const { judging } = this.#authorities;
+      if (judging !== null && credential.asked.length > 0) return this.#verdict(credential, false);
       return this.#grant(credential, redeemed.identity);
     }
     return this.#verdict(credentialOf(request, query, token, this.#rules), false);
