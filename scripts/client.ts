@@ -13,7 +13,7 @@ const root = resolve(import.meta.dirname, "..");
 const ENTRY = "connect";
 /** Members that users of the library neither see nor give, and that are neither the browser's nor the wire's. */
 const INTERNAL = (
-  "inbox intake receive settle taken flush resume matches stand tell place empty full room answer heard hears emit " +
+  "inbox intake receive settle taken flush resume matches stand tell place begin idle full room answer heard hears emit " +
   "nextRef dial reset listener gap open lost ask end text"
 ).split(" ");
 const EXPORTED = ["connect", "StreamError"];

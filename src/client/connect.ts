@@ -89,7 +89,7 @@ class Connection<Data = unknown> implements AsyncIterable<StreamEvent<Data>> {
     this.#url = url;
     this.#options = options;
     if (websocket) this.#socket = this.#openSocket();
-    if (options.channels) this.#first = this.subscribe(options.channels);
+    if (options.channels) this.#first = this.subscribe(options.channels, options);
   }
 
   get status(): Status {
@@ -112,10 +112,11 @@ class Connection<Data = unknown> implements AsyncIterable<StreamEvent<Data>> {
     channels: string | readonly string[] = [],
     options: SubscriptionOptions = {},
   ): Subscription<Other> {
-    const { since, storage, storageKey, buffer } = { ...this.#options, ...options };
+    // But for the key: two that are kept under one would each write over the other's place.
+    const own = { ...this.#options, storageKey: undefined, ...options };
     const names = typeof channels === "string" ? [channels] : channels;
     const stop = new AbortController();
-    const intake = new Intake(this.#url, names, { since, storage, storageKey, buffer }, () => {
+    const intake = new Intake(this.#url, names, own, () => {
       this.#intakes.delete(intake);
       this.#socket?.delete(intake);
       stop.abort();
@@ -151,7 +152,7 @@ class Connection<Data = unknown> implements AsyncIterable<StreamEvent<Data>> {
   }
 
   [Symbol.asyncIterator](): AsyncIterator<StreamEvent<Data>, undefined> {
-    this.#first ??= this.subscribe();
+    this.#first ??= this.subscribe([], this.#options);
     return this.#first[Symbol.asyncIterator]();
   }
 

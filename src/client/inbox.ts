@@ -32,8 +32,9 @@ export class Inbox {
     return this.#items.length >= this.#bound;
   }
 
-  get empty(): boolean {
-    return this.#items.length === 0;
+  /** Nothing waits, and the consumer is done with what it was given last. */
+  get idle(): boolean {
+    return this.#items.length === 0 && !this.#given;
   }
 
   push(item: Item): void {

@@ -58,11 +58,6 @@ export class Place {
     return this.#complete;
   }
 
-  /** The highest seq of which something is had. */
-  get seq(): number | undefined {
-    return this.#at || this.#complete;
-  }
-
   /** To keep over the life of a page: `41`, or `41.2` with two events of 41 had. */
   get text(): string {
     return this.#had ? `${this.#at}.${this.#had}` : `${this.#complete ?? ""}`;

@@ -76,7 +76,7 @@ export class Socket {
     for (const [channel, wire] of this.#wires) {
       if (wire.intake !== intake) continue;
       this.#wires.delete(channel);
-      this.#unsubscribe(channel);
+      this.send({ type: "unsubscribe", channel });
     }
   }
 
@@ -111,7 +111,9 @@ export class Socket {
         silence.end();
         signal.removeEventListener("abort", onAbort);
         socket.close();
-        this.#lost();
+        this.#socket = undefined;
+        this.#outbox.lost();
+        for (const wire of this.#wires.values()) wire.on = false;
         resolve(ending);
       };
       const onAbort = () => end({ reason: "closed" });
@@ -161,20 +163,10 @@ export class Socket {
     this.#outbox.open((text) => socket.send(text));
   }
 
-  #lost(): void {
-    this.#socket = undefined;
-    this.#outbox.lost();
-    for (const wire of this.#wires.values()) wire.on = false;
-  }
-
   #subscribe(channel: string, wire: Wire): void {
     if (!this.#socket) return;
     wire.ref = this.#outbox.nextRef();
     this.send({ type: "subscribe", channel, since: wire.intake.place(channel).resume(), ref: wire.ref });
-  }
-
-  #unsubscribe(channel: string): void {
-    this.send({ type: "unsubscribe", channel });
   }
 
   #take(told: Told): void {
@@ -184,7 +176,10 @@ export class Socket {
     else if (type === "position") {
       for (const [name, { on, intake }] of this.#wires) if (on) intake.settle(name, seq as number);
     } else if (type === "subscribed") {
-      if (wire?.ref === told.ref) this.#subscribed(channel, wire as Wire, seq as number);
+      if (!wire || wire.ref !== told.ref) return;
+      wire.on = true;
+      wire.intake.begin(channel, seq as number);
+      wire.intake.stand({ status: "live" });
     } else if (type === "gap" || type === "dropped" || type === "join" || type === "leave") {
       for (const { matches, intake } of this.#wires.values()) {
         if (channel !== "" && !matches.test(channel)) continue;
@@ -195,14 +190,6 @@ export class Socket {
       }
     } else if (this.#outbox.answer(told)) return;
     else if (type === "error" || (type === "unsubscribed" && told.code)) this.#refused(told, wire);
-  }
-
-  #subscribed(channel: string, wire: Wire, seq: number): void {
-    const place = wire.intake.place(channel);
-    // Elsewhere than asked: at its beginning, after a gap, or in a journal that was put back from a backup.
-    if (seq !== place.resume()) place.reset(seq);
-    wire.on = true;
-    wire.intake.stand({ status: "live" });
   }
 
   #event(told: Told): void {
@@ -222,7 +209,7 @@ export class Socket {
     for (const [channel, wire] of held) {
       wire.on = false;
       wire.ref = 0;
-      this.#unsubscribe(channel);
+      this.send({ type: "unsubscribe", channel });
     }
     await intake.inbox.room();
     for (const [channel, wire] of held) {

@@ -1,6 +1,7 @@
 /**
- * Reading a stream as Server-Sent Events: by the browser's own EventSource, or by fetch where a header has to be sent or
- * there is no EventSource (Node).
+ * Reading a stream as Server-Sent Events: by the browser's own EventSource, or by fetch where a header has to be sent,
+ * where there is no EventSource (Node), and with tickets: an EventSource doesn't say with what status it was refused, and
+ * to ask would take another ticket.
  */
 import { type Ending, Silence } from "./reconnect.ts";
 import { type Block, SseParser } from "./sse-parser.ts";
@@ -39,7 +40,7 @@ export async function dialSse(
 ): Promise<Ending> {
   await intake.inbox.room();
   const url = new URL(options.url);
-  const native = !options.token && typeof EventSource !== "undefined";
+  const native = !options.token && !options.ticket && typeof EventSource !== "undefined";
   for (const channel of intake.channels) url.searchParams.append("channel", channel);
   if (options.ticket) url.searchParams.set("ticket", await options.ticket());
   const since = intake.place("").resume();
@@ -149,8 +150,7 @@ async function refusalOf(response: Response): Promise<Ending | undefined> {
 
 /**
  * An EventSource comes back by itself, after what the server's `retry` says, and gives up for good on any status but 200;
- * also on the 502 of a proxy whose daemon restarts. So then we ask for the status, and go on where that isn't final. With a
- * ticket, which is good for one connection, each is ours.
+ * also on the 502 of a proxy whose daemon restarts. So then we ask for the status, and go on where that isn't final.
  */
 function openEventSource(
   url: URL,
@@ -179,30 +179,28 @@ function openEventSource(
     for (const name of ["message", ...OWN, ...(options.events ?? [])]) source.addEventListener(name, take);
     source.onopen = () => tell({ status: "live" });
     source.onerror = () => {
-      const ending = { reason: "network", ...frames.bye };
-      frames.bye = undefined;
-      if (options.ticket) end(ending);
-      else if (source.readyState === 2) end(probe(url, options, ending));
+      if (source.readyState === 2) end(probe(url, options, signal));
       else {
         // The browser comes back by itself, with the last id.
         frames.intake.place("").resume();
-        tell({ status: "waiting", reason: ending.reason });
+        tell({ status: "waiting", reason: frames.bye?.reason ?? "network" });
+        frames.bye = undefined;
       }
     };
   });
 }
 
-/** How it ended, as far as a plain request tells. */
-async function probe(url: URL, { credentials }: SseOptions, ending: Ending): Promise<Ending> {
-  const response = await get(url, { accept: "application/json" }, credentials).catch(() => undefined);
-  return (response?.ok ? undefined : response && (await refusalOf(response))) ?? ending;
+/** How it ended, as far as a plain request tells. Rejects where that gets no answer. */
+async function probe(url: URL, { credentials }: SseOptions, signal: AbortSignal): Promise<Ending> {
+  const response = await get(url, { accept: "application/json" }, credentials, signal);
+  return (response.status !== 200 && (await refusalOf(response))) || { reason: "network" };
 }
 
 function get(
   url: URL,
   headers: Record<string, string>,
   credentials: boolean | undefined,
-  signal: AbortSignal | null = null,
+  signal: AbortSignal,
 ): Promise<Response> {
   return fetch(url, {
     headers,

@@ -15,7 +15,7 @@ export interface SubscriptionOptions {
   readonly since?: number | undefined;
   /** Remembers up to where the program has taken events; what it remembers goes before `since`. */
   readonly storage?: PlaceStorage | undefined;
-  /** Under which name; default: `leat:` with address and channels. */
+  /** Under which name, each subscription its own; default: `leat:` with address and channels. */
   readonly storageKey?: string | undefined;
   /** Events that may wait for the program; default 1000. */
   readonly buffer?: number | undefined;
@@ -58,9 +58,9 @@ export class Intake extends Emitter<SubscriptionNews<unknown>> implements Subscr
   status: Status = "connecting";
   readonly #options: SubscriptionOptions;
   readonly #key: string;
-  /** By channel, or one for all (`""`): what has come, and what the program has taken. */
-  readonly #places: Record<string, Place> = {};
-  readonly #taken: Record<string, string> = {};
+  /** By channel, or one for all (`""`): what has come, and what the program has taken. A channel may be called `constructor`. */
+  readonly #places: Record<string, Place> = Object.create(null);
+  readonly #taken: Record<string, string> = Object.create(null);
 
   constructor(url: string, channels: readonly string[], options: SubscriptionOptions, leave: () => void) {
     super();
@@ -74,7 +74,13 @@ export class Intake extends Emitter<SubscriptionNews<unknown>> implements Subscr
     };
     try {
       const kept = JSON.parse(options.storage?.getItem(this.#key) as string) as Record<string, unknown>;
-      for (const channel in kept) this.#places[channel] = Place.of(kept[channel]);
+      for (const channel of [...channels, ""]) {
+        const place = Place.of(kept[channel]);
+        if (!place.text) continue;
+        this.#places[channel] = place;
+        // What is written next has to hold what an earlier page has taken.
+        this.#taken[channel] = place.text;
+      }
     } catch {
       // Nothing is kept, or another's: as if nothing were.
     }
@@ -85,8 +91,17 @@ export class Intake extends Emitter<SubscriptionNews<unknown>> implements Subscr
   }
 
   get position(): number | undefined {
-    const all = Object.values(this.#taken).map((text) => Place.of(text).seq ?? 0);
+    const all = Object.values(this.#taken).map((text) => Number.parseInt(text, 10));
     return all.length > 0 ? Math.min(...all) : undefined;
+  }
+
+  /** The server goes on after `seq`: where that was asked, or elsewhere: at a first beginning, after a gap. */
+  begin(channel: string, seq: number): void {
+    const place = this.place(channel);
+    const asked = place.resume();
+    if (seq !== asked) place.reset(seq);
+    // Else a page that is closed with its first event in hand would have no place to come back to.
+    if (asked === undefined) this.#taking(channel)();
   }
 
   /** An event at this place, unless it was had before. `seq` null: it has none. `through`: with it all up to there has come. */
@@ -101,7 +116,7 @@ export class Intake extends Emitter<SubscriptionNews<unknown>> implements Subscr
   /** Everything up to `seq` has come. */
   settle(channel: string, seq: number): void {
     this.place(channel).settle(seq);
-    if (this.inbox.empty) this.#taking(channel)();
+    if (this.inbox.idle) this.#taking(channel)();
   }
 
   /** The stream goes on from `seq` after a gap. Told in its order between the events. */
@@ -116,7 +131,7 @@ export class Intake extends Emitter<SubscriptionNews<unknown>> implements Subscr
 
   /** Does it once the program has taken what came before. */
   tell(taken: () => void): void {
-    if (this.inbox.empty) taken();
+    if (this.inbox.idle) taken();
     else this.inbox.push({ taken });
   }
 

@@ -129,7 +129,28 @@ test("an EventSource that is refused for good ends with the server's reason", as
   assert.deepEqual(await page.evaluate("states.at(-1)"), ["closed", "channel_not_allowed"]);
 });
 
-test("with a token a page reads by fetch, with tickets by EventSource, each with one of its own over a kill -9", async (t) => {
+test("a ticket whose channel is refused ends it with the server's reason: no more tickets are taken for it", async (t) => {
+  const daemon = await started(t);
+  const page = await opened(t);
+  const code = await page.evaluate(`
+    window.tickets = 0;
+    follow(connect("${daemon.url}/closed", {
+      channels: ["other"],
+      backoff: { initial: 10, max: 20 },
+      ticket: async () => {
+        tickets++;
+        const headers = { authorization: "Bearer sesame-sesame-sesame" };
+        const answer = await fetch("${daemon.url}/closed/ticket", { method: "POST", headers });
+        return (await answer.json()).ticket;
+      },
+    })).catch((error) => error.code)
+  `);
+  assert.equal(code, "channel_not_allowed");
+  assert.deepEqual(await page.evaluate("states.at(-1)"), ["closed", "channel_not_allowed"]);
+  assert.equal(await page.evaluate("tickets"), 1);
+});
+
+test("a page reads with a token, or with tickets, each with one of its own over a kill -9", async (t) => {
   const daemon = await started(t);
   const pagesOpen = [await opened(t), await opened(t)];
   const ways = [
