@@ -1,6 +1,12 @@
 /** A stream and its readers: they come and go, stall and go on. */
 import assert from "node:assert/strict";
-import { type HearsOfLapses, hearsOfLapses, type StreamSink } from "../../src/component.ts";
+import {
+  type HearsOfLapses,
+  hearsOfLapses,
+  type StreamSink,
+  type TakesOver,
+  takesOver,
+} from "../../src/component.ts";
 import { streamHost } from "../../src/daemon/assembly.ts";
 import { sseSink } from "../../src/sinks/sse/sink.ts";
 import { silent } from "../delivery/kit.ts";
@@ -12,13 +18,13 @@ import type { Truth } from "./truth.ts";
 
 export class Audience {
   readonly readers: readonly StreamReader[];
-  readonly #name: string;
+  readonly name: string;
   readonly #truth: Truth;
   readonly #stream: StreamTruth;
   #sink: StreamSink | null = null;
 
   constructor(name: string, truth: Truth) {
-    this.#name = name;
+    this.name = name;
     this.#truth = truth;
     this.#stream = new StreamTruth(name, truth);
     const channels = [["all"], ["c.red", "c.green"], ["**"]];
@@ -28,16 +34,16 @@ export class Audience {
   /** The stream in one life: the real one, whose every word is looked at. */
   sink(life: Life): StreamSink {
     const config = sseSink.schema.parse({
-      path: `/${this.#name}`,
+      path: `/${this.name}`,
       auth: { type: "none" },
       channels: ["all", "c.red", "c.green", "**"],
       envelope: true,
     });
-    const host = { name: this.#name, clock: life.clock, log: silent, hosts: null };
+    const host = { name: this.name, clock: life.clock, log: silent, hosts: null };
     const real = sseSink.create(config, streamHost(host, undefined, life.journal));
-    assert.ok(hearsOfLapses(real));
+    assert.ok(hearsOfLapses(real) && takesOver(real));
     let last = 0;
-    const sink: StreamSink & HearsOfLapses = {
+    const sink: StreamSink & HearsOfLapses & TakesOver = {
       endpoint: () => real.endpoint(),
       start: () => real.start(),
       stop: () => real.stop(),
@@ -50,9 +56,18 @@ export class Audience {
       lapse: (through) => {
         if (!life.ended) real.lapse(through);
       },
+      takeOver: (through) => {
+        if (!life.ended) real.takeOver(through);
+      },
     };
-    this.#sink = sink;
     return sink;
+  }
+
+  /** Who comes from now on comes to this one. Gives back the one before. */
+  comeTo(sink: StreamSink): StreamSink | null {
+    const before = this.#sink;
+    this.#sink = sink;
+    return before;
   }
 
   /** One of the readers does something. */
@@ -74,9 +89,14 @@ export class Audience {
     }
   }
 
+  leave(): void {
+    for (const reader of this.readers) reader.cut();
+  }
+
   /** The process has ended, and their connections with it. */
   cut(): void {
-    for (const reader of this.readers) reader.cut();
+    this.leave();
+    this.#sink = null;
   }
 
   #connect(reader: StreamReader): void {
@@ -85,7 +105,7 @@ export class Audience {
 
   /** Each has all that was owed. `whole`: the index was never lost, so that nobody is told of a gap but of what lapsed. */
   checkEnd(whole: boolean): void {
-    const routes = [...(this.#truth.subscription(this.#name)?.routes.values() ?? [])];
+    const routes = [...(this.#truth.subscription(this.name)?.routes.values() ?? [])];
     const last = Math.max(0, ...routes.flatMap(({ owed }) => [...owed]));
     for (const { connected, position, gaps } of this.readers) {
       assert.ok(connected, "a reader is not connected");

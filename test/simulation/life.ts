@@ -70,7 +70,7 @@ export class Life {
   readonly #index: SqliteStreamIndex;
   #soon: (() => void)[] = [];
   #ended = false;
-  #started = false;
+  readonly #started = new Set<object>();
 
   /** Throws when a fault strikes while it opens. */
   constructor({ machine, tuning, observer }: LifeOptions) {
@@ -208,8 +208,10 @@ export class Life {
     const targets = compileTargets(assembly, LIMITS, silent);
     await placeStreams(assembly, journal);
     // Those that were there before a reload go on.
-    if (!this.#started) for (const { component } of assembly.sinks.values()) await component.start();
-    this.#started = true;
+    for (const { component } of assembly.sinks.values()) {
+      if (!this.#started.has(component)) await component.start();
+      this.#started.add(component);
+    }
     await journal.ledger.reconcile(definitionsOf(assembly.plan));
     const ended = this.delivery.apply(targets.pushed, targets.streams);
     tellSwap();

@@ -152,18 +152,19 @@ export class Run {
   }
 
   /** As `assemble`: what a reload finds alike it takes over. */
-  #assembly({ plan }: Configuration): Assembly {
+  #assembly({ plan }: Configuration, made: ReadonlyMap<string, BuiltSink>): Assembly {
     const sinks = new Map<string, BuiltSink>();
     for (const one of plan.sinks) {
-      const built = this.#sinks.get(one.name);
+      const built = made.get(one.name);
       if (built !== undefined) sinks.set(one.name, { ...built, plan: one });
     }
     return { plan, sources: new Map(), sinks };
   }
 
   /** In the background: the steps go on meanwhile. */
-  #takeOver(configuration: Configuration, starting = false): void {
+  #takeOver(configuration: Configuration, starting = false, anew = false): void {
     const life = this.#live;
+    const sinks = anew ? this.#withStreamAnew(life, configuration) : this.#sinks;
     this.#configuration = configuration;
     this.#reloading = true;
     this.truth.takesOn(configuration);
@@ -173,6 +174,7 @@ export class Run {
       await turnOfTheLoop();
       if (life.ended) return;
       this.truth.holds();
+      this.#swapStream(life, sinks);
       const named = new Set(configuration.routes.flatMap(({ to }) => to.map(({ sink }) => sink)));
       for (const [name, sink] of this.receivers.sinks) {
         if (named.has(name)) sink.named();
@@ -182,11 +184,32 @@ export class Run {
       this.#running = true;
     };
     life
-      .takeOver(this.#assembly(configuration), () => void swapped())
+      .takeOver(this.#assembly(configuration, sinks), () => void swapped())
       .catch((error: unknown) => {
         if (!(error instanceof LeatError)) this.truth.broken ??= error;
         if (!life.ended) this.#reloading = false;
       });
+  }
+
+  /** The stream's own settings have changed: another takes its place. One that no route names has none to take. */
+  #withStreamAnew(life: Life, { plan, routes }: Configuration): Map<string, BuiltSink> {
+    const { name } = this.audience;
+    const sinks = new Map(this.#sinks);
+    const one = plan.sinks.find((each) => each.name === name);
+    const named = routes.some(({ to }) => to.some(({ sink }) => sink === name));
+    if (one?.kind === "stream" && named) {
+      sinks.set(name, { kind: "stream", plan: one, component: this.audience.sink(life) });
+    }
+    return sinks;
+  }
+
+  #swapStream(life: Life, sinks: Map<string, BuiltSink>): void {
+    this.#sinks = sinks;
+    const built = sinks.get(this.audience.name);
+    if (built?.kind !== "stream") return;
+    const before = this.audience.comeTo(built.component);
+    if (before === null || before === built.component || life.ended) return;
+    void before.stop().finally(() => life.delivery.stopped([before]));
   }
 
   /** `well`: as it should; else it is killed, or the power goes. */
@@ -250,7 +273,8 @@ export class Run {
 
   #reload(): void {
     if (this.#reloading) return;
-    this.#takeOver(nextConfiguration(this.#configuration, this.machine.chance));
+    const { chance } = this.machine;
+    this.#takeOver(nextConfiguration(this.#configuration, chance), false, chance.odds(0.5));
   }
 
   // ------------------------------------------------------------------------------------------------------------ checks
@@ -289,6 +313,29 @@ export class Run {
     assert.ok(await this.#start(false));
     const life = this.#live;
     this.#send(5);
+    await this.#comeToRest(life);
+    await this.#reloadAtRest(life);
+    await this.#comeToRest(life);
+    for (let seconds = 0; seconds < 25; seconds++) {
+      await machine.pass(1000);
+      await life.settle();
+    }
+    this.#checkEnd(life);
+    await this.#stop(true);
+  }
+
+  /** The stream is replaced while the last events are on their way to it: who comes then gets them, and nothing follows. */
+  async #reloadAtRest(life: Life): Promise<void> {
+    const { chance } = this.machine;
+    this.audience.leave();
+    this.#send(3);
+    for (let turns = chance.below(4); turns > 0; turns--) life.turn();
+    this.#takeOver(this.#configuration, false, true);
+    await life.settle();
+  }
+
+  async #comeToRest(life: Life): Promise<void> {
+    const { receivers, machine } = this;
     for (let round = 0; round < 300; round++) {
       await life.settle();
       this.audience.gather();
@@ -301,12 +348,6 @@ export class Run {
       if (ended && round > 20 && receivers.waiting === 0) break;
       await machine.pass(1000);
     }
-    for (let seconds = 0; seconds < 25; seconds++) {
-      await machine.pass(1000);
-      await life.settle();
-    }
-    this.#checkEnd(life);
-    await this.#stop(true);
   }
 
   #checkEnd(life: Life): void {
