@@ -130,6 +130,17 @@ describe("grants", () => {
   });
 });
 
+test("one pattern in many spellings is one in a reader's selection, and in what it is told isn't open", () => {
+  const selected = selectChannels(openTo(["room.**"]), ["r\\oom.*", "room.\\*.***", "sec\\ret.*"], {
+    resumes: true,
+  });
+  assert.deepEqual(selected, {
+    allowed: true,
+    selection: { exact: [], patterns: ["room.*", "room.\\*.**"] },
+    lost: ["secret.*"],
+  });
+});
+
 describe("addresses", () => {
   const asked = (remoteAddress: string | undefined, forwarded?: string | string[]) =>
     ({
