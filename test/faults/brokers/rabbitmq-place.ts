@@ -13,10 +13,14 @@ interface Sender {
 async function open(): Promise<Place> {
   const broker = await startRabbitmq();
   const proxy = await startProxy(broker.port);
-  const connect = async () => {
-    const connection = await within(5_000, amqp.connect(broker.url));
-    connection.on("error", () => {});
-    return connection;
+  const connect = () => {
+    const connecting = amqp.connect(broker.url);
+    // Also of one that nobody waits for any more: a broker that stood still comes to it later.
+    const heard = connecting.then((connection) => connection.on("error", () => {}));
+    return within(5_000, heard).catch((error: unknown) => {
+      connecting.then((connection) => connection.close()).catch(() => {});
+      throw error;
+    });
   };
   const sender = new Renewed<Sender>(
     async () => {
