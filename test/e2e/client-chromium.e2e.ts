@@ -14,6 +14,10 @@ import type { Daemon } from "./daemon.ts";
 let browser: Browser;
 let library = "";
 const pages = createServer((request, response) => {
+  if (request.url?.startsWith("/over")) {
+    response.writeHead(204).end();
+    return;
+  }
   const script = request.url === "/leat-client.js";
   response.setHeader("content-type", script ? "text/javascript" : "text/html");
   response.end(script ? library : "<!doctype html><title>app</title>");
@@ -129,6 +133,14 @@ test("an EventSource that is refused for good ends with the server's reason", as
   assert.deepEqual(await page.evaluate("states.at(-1)"), ["closed", "channel_not_allowed"]);
 });
 
+test("an EventSource that is answered 204 ends for good", async (t) => {
+  const page = await opened(t);
+  const code = await page.evaluate(
+    `follow(connect("/over", { backoff: { initial: 10, max: 20 } })).catch((error) => error.code)`,
+  );
+  assert.equal(code, "http_204");
+});
+
 test("a ticket whose channel is refused ends it with the server's reason: no more tickets are taken for it", async (t) => {
   const daemon = await started(t);
   const page = await opened(t);
@@ -215,12 +227,15 @@ test("a page that was offline is back as soon as the browser is", async (t) => {
     `follow(connect("${daemon.url}/ws", { transport: "websocket", channels: ["a"], backoff: { initial: 6e5, max: 6e5 } })); 0`,
   );
   await live(page);
+  // From here on it has a place on the channel.
+  await post(daemon, { id: "0", n: 0 });
+  await waitFor("the first", async () => (await got(page)).length === 1);
   await page.context().setOffline(true);
   daemon.signal("SIGKILL");
   await daemon.ended();
   await waitFor("that it waits", () => page.evaluate("connection.status === 'waiting'"));
   await daemon.start();
-  await post(daemon, { id: "0", n: 0 });
+  await post(daemon, { id: "1", n: 1 });
   await page.context().setOffline(false);
-  await waitFor("what came meanwhile", async () => (await got(page)).length === 1);
+  await waitFor("what came meanwhile", async () => (await got(page)).length === 2);
 });
