@@ -72,7 +72,7 @@ test("a sink that has its broker again waits for no probe of its breaker", async
 sources:
   web: { type: webhook, path: /web, verify: { type: none } }
 sinks:
-  out: ${place.sink("out").replace(/ }$/, ", breaker: { failures: 1, probe: 1h, max: 1h } }")}
+  out: ${place.sink("out").replace(/ }$/, ", timeout: 1s, breaker: { failures: 1, probe: 1h, max: 1h } }")}
 routes:
   all: { from: web, to: { sink: out, retry: { initial: 200ms, max_wait: 1s } } }
 `);
