@@ -40,6 +40,8 @@ async function outside(program: string, args: readonly string[], input = ""): Pr
   const child = spawn(required(program), args, { stdio: ["pipe", "pipe", "inherit"] });
   let printed = "";
   child.stdout.on("data", (chunk) => (printed += chunk));
+  // One that reads nothing may be gone before.
+  child.stdin.on("error", () => {});
   child.stdin.end(input);
   const [code] = (await once(child, "close")) as [number];
   assert.equal(code, 0, `${program} ${args.join(" ")}`);
