@@ -89,9 +89,10 @@ routes:
 
   const full = RATE === null ? await fullLoad(daemon.url, settled) : { perSecond: RATE * 2, next: 0 };
   const perSecond = Math.round(full.perSecond / 2);
+  const steady = followStream(`${daemon.url}/events`);
+  await waitFor("the steady reader to be there", () => steady.connections > 0);
   const load = startLoad({ url: daemon.url, perSecond, connections: 64, from: full.next, bytes: BODY_BYTES });
   const watch = watchIdentity(daemon.admin);
-  const steady = followStream(`${daemon.url}/events`);
   t.after(async () => {
     steady.close();
     await load.stop();
