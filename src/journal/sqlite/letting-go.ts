@@ -20,6 +20,9 @@ interface Running extends Job {
   readonly done: PromiseWithResolvers<number>;
 }
 
+/** Beyond so many those before all that is unsettled are put together. */
+const MANY_RUNS = 256;
+
 export interface LettingGoHost {
   gathering(): DeltaBuilder;
   /** A delivery of an event that is read for the first time; it is in nothing yet. */
@@ -154,6 +157,3 @@ export class LettingGo {
     this.#runs = this.#runs.filter((each) => each >= settled);
   }
 }
-
-/** Beyond so many those before all that is unsettled are put together. */
-const MANY_RUNS = 256;

@@ -23,11 +23,12 @@ export class Overdue {
     this.#lookIn(this.#limitMs());
   }
 
-  #lookIn(ms: number): void {
+  /** `putOff`: once already. A process that stands still again and again is one that is slow. */
+  #lookIn(ms: number, putOff = false): void {
     const dueAt = this.#clock.monotonic() + ms;
     this.#clock.after(ms, () => {
       // The whole process stood still: the writer's answers may lie there unread.
-      if (this.#clock.monotonic() - dueAt > STOOD_STILL_MS) this.#lookIn(STOOD_STILL_MS);
+      if (!putOff && this.#clock.monotonic() - dueAt > STOOD_STILL_MS) this.#lookIn(STOOD_STILL_MS, true);
       else this.#look();
     });
   }

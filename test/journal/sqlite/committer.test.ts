@@ -66,6 +66,13 @@ test("a process that stood still reads the writer's answers before it calls an a
   made.clock.standStill(45_000);
   made.clock.pass(1_000);
   assert.equal(await second, "journal_slow", "nothing lay there");
+  const third = outcome(process.committer.append(newEvent({ id: "three" }), 100_000));
+  process.turn();
+  for (let n = 0; n < 2; n++) {
+    made.clock.standStill(45_000);
+    made.clock.pass(0);
+  }
+  assert.equal(await third, "journal_slow", "one that stands still again and again is slow");
   process.settle();
   made.end();
 });
