@@ -14,7 +14,8 @@ export interface Line {
 }
 
 export function inTurn(host: Pick<SourceHost, "append" | "identify">): Line {
-  const order = new Map<Arrival, number>();
+  /** Weak: what has been appended is nobody's any more, and its body may be a view on a whole fetch. */
+  const order = new WeakMap<Arrival, number>();
   let count = 0;
   /** Those that were put off and are not on their way, first come first. */
   let waiting: Arrival[] = [];

@@ -2,6 +2,7 @@
  * How a source of a broker takes what it can't refuse: nobody there hears a no, so an arrival is appended, or kept as
  * refused, or waited with, and only when it is on disk in one of these ways may the broker be told yes (J1, J2).
  */
+import { pause, whenAborted } from "../brokers/wait.ts";
 import type { Appended, Arrival, NewRefusal, SourceHost } from "../component.ts";
 import { LeatError } from "../errors.ts";
 import { inTurn } from "./in-turn.ts";
@@ -84,7 +85,8 @@ export function createTaker(host: TakerHost, { oversize, signal, held }: TakeOpt
       const message = `${position()} is over a limit (${detail}) and oversize is hold: raise the limit and reload, take it away, or write oversize: refuse`;
       host.stands({ state: "waiting", error: "oversize", message });
       held?.();
-      return aborted(signal);
+      await whenAborted(signal);
+      throw signal.reason;
     }
     const refusal = refusalOf(host.name, arrival, position(), reason, detail);
     const keep = () => host.keepRefused(refusal);
@@ -105,7 +107,8 @@ export function createTaker(host: TakerHost, { oversize, signal, held }: TakeOpt
       if (!(error instanceof LeatError) || error.kind !== "unavailable") throw error;
       putOff();
       const waitMs = error.retryAfterMs ?? LEAST_WAIT_MS;
-      await pause(host, Math.min(MOST_WAIT_MS, Math.max(LEAST_WAIT_MS, waitMs)), signal);
+      await pause(host.clock, Math.min(MOST_WAIT_MS, Math.max(LEAST_WAIT_MS, waitMs)), signal);
+      signal.throwIfAborted();
       try {
         return await attempt();
       } catch (next) {
@@ -127,31 +130,4 @@ function refusalOf(
   // A copy: the rest of a body that is too large shouldn't stay in memory for it.
   const first = body.byteLength === 0 ? null : Uint8Array.from(body.subarray(0, REFUSED_BYTES));
   return { source, reason, address, detail, body: first, key, headers };
-}
-
-function pause(host: TakerHost, ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const end = () => {
-      cancel();
-      reject(reasonOf(signal));
-    };
-    const cancel = host.clock.after(ms, () => {
-      signal.removeEventListener("abort", end);
-      resolve();
-    });
-    if (signal.aborted) end();
-    else signal.addEventListener("abort", end, { once: true });
-  });
-}
-
-function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_resolve, reject) => {
-    const end = () => reject(reasonOf(signal));
-    if (signal.aborted) end();
-    else signal.addEventListener("abort", end, { once: true });
-  });
-}
-
-function reasonOf({ reason }: AbortSignal): Error {
-  return reason instanceof Error ? reason : new Error("the source is stopping");
 }

@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import type { Arrival } from "../../src/component.ts";
 import { LeatError } from "../../src/errors.ts";
 import { NO_HEADERS } from "../../src/event.ts";
 import { systemClock } from "../../src/ports.ts";
 import { createTaker } from "../../src/sources/take.ts";
+import { waitFor } from "../wait-for.ts";
 import { TestHost } from "./host.ts";
 
 class Host extends TestHost {
@@ -40,6 +43,34 @@ test("while the journal puts some off, those behind them wait, and all come in o
   await Promise.all(numbers.map((n) => take(arrival(n), () => `t/0@${n}`)));
   assert.deepEqual(order.map(Number), numbers);
   assert.ok(asked > 30);
+});
+
+test("what was put off and then appended stays in nobody's memory", async () => {
+  const host = new Host();
+  let full = true;
+  host.append = async ({ id }) => {
+    if (full) throw new LeatError("unavailable", "journal_busy", "Too much waits to be committed.");
+    return { seq: 1, id: id ?? "", duplicate: false, differs: false };
+  };
+  const take = createTaker(host, { oversize: "refuse", signal: AbortSignal.timeout(20_000) });
+  const taken: WeakRef<Arrival>[] = [];
+  const one = (n: number) => {
+    const came = arrival(n);
+    taken.push(new WeakRef(came));
+    return take(came, () => `t/0@${n}`);
+  };
+  const all = Promise.all([0, 1, 2].map(one));
+  setTimeout(() => (full = false), 50);
+  await all;
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  // A WeakRef holds what it was made of until the turn is over.
+  await waitFor("nothing to hold them", () => {
+    collect();
+    return taken.every((each) => each.deref() === undefined);
+  });
+  // The line they came by is still there.
+  await take(arrival(3), () => "t/0@3");
 });
 
 test("one whose name takes longer to be found holds back those behind it, and only those", async () => {
