@@ -14,6 +14,7 @@ import { unpackHeaders } from "../../src/event.ts";
 import { hopsOf, packBrokerHeaders } from "../../src/sources/attributes.ts";
 import { arrivalOf, textOfKey } from "../../src/sources/kafka/arrival.ts";
 import { headerValue } from "../../src/sources/rabbitmq/arrival.ts";
+import { packet, publish, type Read, readAll } from "../brokers/mqtt/packets.ts";
 import { kafkaBatch, type WrittenRecord } from "./kafka-batches.ts";
 import { property } from "./property.ts";
 import { anyText, longText, soup } from "./texts.ts";
@@ -39,6 +40,28 @@ const damage = fc.record({
   cut: fc.option(fc.nat(5_000)),
 });
 const MOST_BYTES = 100_000;
+
+const mqttPublish = fc.record({
+  topic: fc.oneof(fc.string({ unit: "grapheme" }), fc.constant("sensors/7")),
+  payload: fc.uint8Array({ maxLength: 300 }),
+  qos: fc.constantFrom(0 as const, 1 as const, 2 as const),
+  dup: fc.boolean(),
+  retain: fc.boolean(),
+  messageId: fc.integer({ min: 1, max: 65_535 }),
+});
+const mqttPackets = fc.array(
+  fc.oneof(
+    mqttPublish.map((each) => publish(each)),
+    fc.tuple(mqttPublish, fc.uint8Array({ maxLength: 127 })).map((both) => publish(...both)),
+    fc
+      .tuple(
+        fc.integer({ min: 0, max: 255 }).filter((first) => first >> 4 !== 3),
+        fc.uint8Array({ maxLength: 300 }),
+      )
+      .map((both) => packet(...both)),
+  ),
+  { maxLength: 20 },
+);
 
 function damaged(good: Buffer, { set, cut }: { set: [number, number][]; cut: number | null }): Buffer {
   const bad = Buffer.from(good.subarray(0, cut === null ? good.length : cut % (good.length + 1)));
@@ -245,4 +268,48 @@ export const brokers = [
       if (!/[+#]/.test(filter) && !filter.startsWith("$share/")) assert.equal(matches, filter === topic);
     },
   ),
+
+  property(
+    "MQTT: packets in any pieces are read here or given to the library, each in its place",
+    fc.tuple(mqttPackets, fc.infiniteStream(fc.integer({ min: 1, max: 300 })), fc.boolean()),
+    async ([packets, sizes, late]) => {
+      const bytes = Buffer.concat(packets);
+      const { ours, theirs, atOnce } = await readAll(pieces(bytes, sizes), 5, () => late);
+      assert.ok(atOnce <= 1);
+      assert.deepEqual(merged(ours, theirs), bytes);
+    },
+  ),
+
+  property(
+    "MQTT: whatever bytes come in whatever pieces, they are read to the end, one thing at a time",
+    fc.tuple(mqttPackets, damage, fc.infiniteStream(fc.integer({ min: 1, max: 300 }))),
+    async ([packets, changes, sizes]) => {
+      const bad = damaged(Buffer.concat(packets), changes);
+      const { ours, theirs, atOnce } = await readAll(pieces(bad, sizes), "3.1.1");
+      assert.ok(atOnce <= 1);
+      const payloads = ours.reduce((sum, { packet }) => sum + packet.payload.length, 0);
+      assert.ok(payloads + theirs.length <= bad.length);
+    },
+  ),
 ];
+
+function pieces(bytes: Buffer, sizes: Iterator<number>): Buffer[] {
+  const all: Buffer[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const end = at + (sizes.next().value as number);
+    all.push(bytes.subarray(at, end));
+    at = end;
+  }
+  return all;
+}
+
+/** What was read, as the bytes that it came as. */
+function merged(ours: Read["ours"], theirs: Buffer): Buffer {
+  const parts: Buffer[] = [];
+  let given = 0;
+  for (const { packet, after } of ours) {
+    parts.push(theirs.subarray(given, after), publish(packet));
+    given = after;
+  }
+  return Buffer.concat([...parts, theirs.subarray(given)]);
+}

@@ -5,11 +5,13 @@
  * queued in it while there is no connection, and nothing is left in it that could go to another connection, where the
  * same packet ids mean other messages.
  */
+import { Duplex } from "node:stream";
 import type { IClientOptions, IConnackPacket, IPublishPacket, MqttClient } from "mqtt";
 import type { Clock } from "../../ports.ts";
 import type { BrokerError } from "../supervise.ts";
 import { tlsOptions } from "../tls.ts";
 import type { MqttConnectionConfig } from "./connection.ts";
+import { type OnPublish, PublishReader } from "./publish-reader.ts";
 import { brokenBy, refusedFor } from "./reason.ts";
 
 /** TCP, TLS and CONNACK together. */
@@ -61,10 +63,13 @@ export async function openConnection(
   signal: AbortSignal,
 ): Promise<Connection> {
   const { connect } = await import("mqtt");
-  const client = connect(clientOptions(config, options));
+  const client = connect({ ...clientOptions(config, options), manualConnect: true });
   const { onMessage } = options;
-  if (onMessage !== undefined)
+  if (onMessage !== undefined) {
     client.handleMessage = (packet, next) => onMessage(client, packet, next as Next);
+    readPlain(client, config.version, (packet, next) => onMessage(client, packet, next));
+  }
+  client.connect();
   const over = endOf(client);
   const { promise, resolve, reject } = Promise.withResolvers<Connection>();
   const abort = () => client.end(true);
@@ -79,6 +84,25 @@ export async function openConnection(
     reject(why);
   }, reject);
   return promise;
+}
+
+/** Of the library's client, not among its types: opens what reaches the broker, which it then pipes into its parser. */
+interface Opens {
+  streamBuilder: (client: MqttClient) => Duplex;
+}
+
+/** Puts a reader of ours between the broker and the library's parser, before they are connected. */
+function readPlain(client: MqttClient, version: 5 | "3.1.1", onPublish: OnPublish): void {
+  const opens = client as unknown as Opens;
+  const open = opens.streamBuilder;
+  opens.streamBuilder = (each) => {
+    const stream = open(each);
+    stream.pipe = (parser) => {
+      Duplex.prototype.pipe.call(stream, new PublishReader(parser, version, onPublish));
+      return parser;
+    };
+    return stream;
+  };
 }
 
 /** Resolves once the socket is closed; an error of any kind ends it, for what comes behind one can't be trusted. */

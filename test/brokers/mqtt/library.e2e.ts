@@ -4,7 +4,9 @@ import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import mqtt, { type IPublishPacket, type MqttClient } from "mqtt";
-import { acknowledge } from "../../../src/brokers/mqtt/client.ts";
+import { acknowledge, openConnection } from "../../../src/brokers/mqtt/client.ts";
+import { mqttConnection } from "../../../src/brokers/mqtt/connection.ts";
+import { systemClock } from "../../../src/ports.ts";
 import { waitFor } from "../../wait-for.ts";
 import { startProxy } from "../proxy.ts";
 import { type SharedBroker, sharedMqtt } from "../shared.ts";
@@ -139,3 +141,37 @@ test("with reconnectPeriod 0 a client doesn't connect again, and what was unconf
   assert.equal(await told, "Connection closed");
   assert.equal(proxy.connections(), 1);
 });
+
+for (const version of [5, "3.1.1"] as const) {
+  test(`${version}: a plain message is read before the library, one with properties by it, in their order`, async (t) => {
+    const topic = `l/${randomUUID()}`;
+    const got: string[] = [];
+    const config = mqttConnection.schema.parse({ url: broker.url, version });
+    const options = { clientId: randomUUID(), sessionSeconds: 0, clock: systemClock };
+    const { client: reader, close } = await openConnection(
+      config,
+      {
+        ...options,
+        onMessage(_client, { payload }, next) {
+          got.push(String(payload));
+          next(new Error("never acknowledged"));
+        },
+      },
+      new AbortController().signal,
+    );
+    t.after(close);
+    const byLibrary: string[] = [];
+    reader.on("packetreceive", (packet) => {
+      if (packet.cmd === "publish") byLibrary.push(String(packet.payload));
+    });
+    await reader.subscribeAsync(topic, { qos: 1 });
+    const sender = await client(t, { protocolVersion: 5 });
+    const properties = { userProperties: { a: "b" } };
+    await sender.publishAsync(topic, "1", { qos: 1 });
+    await sender.publishAsync(topic, "2", { qos: 1, properties });
+    await sender.publishAsync(topic, "3", { qos: 0 });
+    await waitFor("all three", () => got.length === 3);
+    assert.deepEqual(got, ["1", "2", "3"]);
+    assert.deepEqual(byLibrary, version === 5 ? ["2"] : []);
+  });
+}
