@@ -3,8 +3,9 @@
  *
  * Preparing runs ahead and may await; publishing goes strictly by seq, so that a reader who has seen n has everything
  * up to n. What was published is written to the index in batches (one write at a time, holding all that gathered
- * meanwhile), and a lease is settled only when its write is durable: after a crash in between the event is published
- * and written again, and the write replaces itself.
+ * meanwhile; what comes singly waits a little for what follows, so that there is less than one write and one commit of
+ * its settlement for each), and a lease is settled only when its write is durable: after a crash in between the event is
+ * published and written again, and the write replaces itself.
  *
  * What expired, or a person purged, is published to nobody: readers and the index are told of the lapse in its place among
  * what is published, so that nobody takes what comes behind it for what comes next.
@@ -36,6 +37,8 @@ interface Flight {
 /** Leased at a time at most; halved while a batch keeps the event loop for longer than the stretch. */
 const BATCH = 64;
 const STRETCH_MS = 5;
+/** What was published waits so long to be written, or until there is so much of it. The feed's ring has it meanwhile. */
+const GATHER = { ms: 100, events: 16 };
 /** After an index write failed: the first wait, doubling up to the last. */
 const INDEX_RETRY_MS = { first: 500, most: 30_000 };
 /** How often the index of a quiet stream learns how far the journal has come without an event for it. */
@@ -67,6 +70,8 @@ export class StreamWorker {
   readonly #queue: Flight[] = [];
   /** Published, not yet in the index. */
   #gathered: Flight[] = [];
+  /** Ends the wait for more to gather; null: there is none. */
+  #endGathering: (() => void) | null = null;
   /** What it was handed up to here is in the index, or is for `#filling`. */
   #written: Seq = 0;
   #writing = false;
@@ -130,6 +135,7 @@ export class StreamWorker {
     this.#target = target;
     this.sinks.add(target.sink);
     this.#filling.look();
+    this.#write();
     return this.#flights.none((flight) => flight.target === old);
   }
 
@@ -139,6 +145,7 @@ export class StreamWorker {
     this.subscription.onReady(null);
     this.#stopFollowing();
     this.#filling.stop();
+    this.#write();
     return this.#flights.none(() => true);
   }
 
@@ -147,6 +154,7 @@ export class StreamWorker {
     this.#aborted = true;
     this.#queue.length = 0;
     this.#gathered = [];
+    this.#endGathering?.();
     for (const flight of this.#flights) {
       this.subscription.release(flight.lease);
       this.#flights.landed(flight);
@@ -219,7 +227,7 @@ export class StreamWorker {
     }
     if (done === 0) return;
     this.#queue.splice(0, done);
-    this.#write();
+    this.#gather();
   }
 
   #lapse(through: Seq, stream: string): Seq {
@@ -256,7 +264,16 @@ export class StreamWorker {
 
   // -------------------------------------------------------------------------------------------------------- indexing
 
+  #gather(): void {
+    if (this.#retired || this.#gathered.length >= GATHER.events) this.#write();
+    else if (this.#gathered.length > 0 && !this.#writing && this.#endGathering === null) {
+      this.#endGathering = this.#tools.clock.after(GATHER.ms, () => this.#write());
+    }
+  }
+
   #write(waitMs: number = INDEX_RETRY_MS.first): void {
+    this.#endGathering?.();
+    this.#endGathering = null;
     if (this.#writing || this.#gathered.length === 0) return;
     this.#writing = true;
     const batch = this.#gathered;
@@ -267,7 +284,7 @@ export class StreamWorker {
         this.#written = Math.max(this.#written, batch.at(-1)?.lease.event.seq ?? 0);
         if (this.#aborted) return;
         for (const flight of batch) this.#settle(flight);
-        this.#write();
+        this.#gather();
         this.#fill();
       },
       (err: unknown) => this.#again(batch, err, waitMs),

@@ -151,6 +151,26 @@ test("readers get it before the index has it, and the lease is settled only afte
   );
 });
 
+test("what comes singly is published at once, and written and settled with what follows; a stop doesn't wait", async (t) => {
+  const { ledger, subscription, sink, index, works, stream } = setUp({ r: { prepare: toChannel("c") } });
+  t.after(() => works.stop(0));
+  await works.apply([], [stream]);
+  for (let n = 1; n <= 10; n++) {
+    ledger.append(newEvent());
+    await waitFor("published", () => sink.published.length === n);
+  }
+  await waitFor("settled", () => subscription.settled.length === 10);
+  assert.ok(index.writes.length < 10, "fewer writes than events");
+  ledger.append(newEvent());
+  await waitFor("published", () => sink.published.length === 11);
+  await works.stop(5_000);
+  assert.equal(subscription.settled.length, 11);
+  assert.deepEqual(
+    index.writes.flat(),
+    subscription.settled.map(({ seq }) => seq),
+  );
+});
+
 test("an index that can't be written is tried again; nothing is settled meanwhile, nothing is published twice", async (t) => {
   const { ledger, subscription, sink, index, works, stream } = setUp({ r: { prepare: toChannel("c") } });
   t.after(() => works.stop(0));

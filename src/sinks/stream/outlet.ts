@@ -2,8 +2,11 @@
 import type { Writable } from "node:stream";
 
 export interface Outlet {
-  /** Takes bytes, in order; keeps them until the kernel does. Nothing happens once it is closed. */
-  send(chunk: Buffer): void;
+  /**
+   * Takes bytes, in order; keeps them until the kernel does. Nothing happens once it is closed. False: it has to wait for
+   * `drained`, or is closed.
+   */
+  send(chunk: Buffer): boolean;
   /** Bytes it keeps. */
   buffered(): number;
   /** Whether it has been told to wait for `drained`. */
@@ -19,8 +22,8 @@ export class SocketOutlet implements Outlet {
     this.#socket = socket;
   }
 
-  send(chunk: Buffer): void {
-    if (this.#socket.writable) this.#socket.write(chunk);
+  send(chunk: Buffer): boolean {
+    return this.#socket.writable && this.#socket.write(chunk);
   }
 
   buffered(): number {

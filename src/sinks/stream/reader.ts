@@ -150,10 +150,15 @@ export class Reader implements Follower {
       return this.#queue(this.#backlog, group, matched);
     }
     this.#position = group.seq;
-    if (this.#run === null) turn.add(this);
-    this.#run = (this.#run ?? turn.start).with(group.chunk(matched));
     counters.frames += matched.length;
-    if (this.#run.size + this.#outlet.buffered() <= bounds.bytes) return true;
+    const chunk = group.chunk(matched);
+    if (this.#run === null && turn.single(group)) {
+      if (this.#put(chunk)) return true;
+    } else {
+      if (this.#run === null) turn.add(this);
+      this.#run = (this.#run ?? turn.start).with(chunk);
+    }
+    if ((this.#run?.size ?? 0) + this.#outlet.buffered() <= bounds.bytes) return true;
     this.flush();
     // From here on what comes waits in its backlog.
     if (this.#live && this.#mayMissSome(group, matched)) return true;
@@ -275,17 +280,19 @@ export class Reader implements Follower {
     this.#reading.counters.frames += frames;
   }
 
-  #put(chunk: Buffer): void {
+  /** False: its outlet takes no more now. */
+  #put(chunk: Buffer): boolean {
     const { counters, clock, clogged } = this.#reading;
-    this.#outlet.send(chunk);
     counters.bytes += chunk.byteLength;
-    if (this.#cloggedAt !== null || !this.#outlet.full()) return;
+    if (this.#outlet.send(chunk)) return true;
+    if (this.#cloggedAt !== null || !this.#outlet.full()) return false;
     this.#cloggedAt = clock.monotonic();
     clogged.add(this);
     void this.#outlet.drained().then(() => {
       this.#cloggedAt = null;
       clogged.delete(this);
     });
+    return false;
   }
 
   #pause(): Promise<void> {
