@@ -1,9 +1,9 @@
 /**
  * Takes messages off one connection, and acknowledges them once they are on disk.
  *
- * The library looks at one packet at a time, and at the next only when it is told; so each message is passed on to the
- * journal and the next one asked for at once, until as many are on their way as may be. Then the next packet is left
- * unread: TCP makes the broker wait. While nothing is read no answer to a ping is seen either, so the pings are ours
+ * Packets are read one at a time, and the next only when that is asked for; so each message is passed on to the journal and
+ * the next one asked for at once, until as many are on their way as may be. Then the next packet is left unread: TCP makes
+ * the broker wait. While nothing is read no answer to a ping is seen either, so the pings are ours
  * then: the broker must not think us dead, nor the library the broker.
  */
 import type { IPublishPacket, MqttClient } from "mqtt";
@@ -55,7 +55,7 @@ export class Intake {
     this.#take = createTaker(host, { oversize: options.oversize, signal, held });
   }
 
-  /** For the library's `handleMessage`. */
+  /** As `OpenOptions.onMessage`. */
   readonly onMessage = (client: MqttClient, packet: IPublishPacket, next: Next): void => {
     this.#client = client;
     // Not acknowledged, so it comes again in the session's next life.
@@ -84,15 +84,16 @@ export class Intake {
   /** What isn't taken stays unacknowledged: the life is over, or the journal is lost and with it the process. */
   #passOn(take: ReturnType<Take>, taken: () => void): void {
     this.#taking++;
-    const over = () => {
-      this.#taking--;
-      if (this.#taking === 0) this.#onNone?.();
-    };
     take.then(() => {
       taken();
-      over();
-    }, over);
+      this.#over();
+    }, this.#over);
   }
+
+  readonly #over = () => {
+    this.#taking--;
+    if (this.#taking === 0) this.#onNone?.();
+  };
 
   #acknowledge(packetIds: readonly (number | null)[]): void {
     if (this.#client !== null) {
