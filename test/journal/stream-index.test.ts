@@ -166,19 +166,20 @@ test("on a full disk writes wait, readers go on, and writes go on by themselves"
   await index.close();
 });
 
-test("closed while the disk is full, it refuses what it couldn't write and keeps the rest", async () => {
+test("closed while the disk is full, it refuses what it couldn't write and all behind it, and keeps the rest", async () => {
   const file = newFile();
   const index = await openStreamIndex({ file, log: quietLog() });
   await index.write([{ stream: "s", seq: 1, frames: [frame("a", "v")] }]);
   await index.limitPages(1);
   const write = index.write([{ stream: "s", seq: 2, frames: [frame("a", "x".repeat(200_000))] }]);
-  const refused = assert.rejects(
-    write,
-    (error: unknown) => error instanceof LeatError && error.code === "stream_index_closed",
-  );
+  const closed = (error: unknown) => error instanceof LeatError && error.code === "stream_index_closed";
+  const refused = assert.rejects(write, closed);
   await waitFor("the problem to show", () => index.problem() !== null);
+  // There would be room for this one.
+  const behind = assert.rejects(index.begin("s", 2), closed);
   await index.close();
   await refused;
+  await behind;
   const again = await openStreamIndex({ file, log: quietLog() });
   assert.deepEqual(await again.bounds("s"), { oldest: 0, newest: 1 });
   await again.close();

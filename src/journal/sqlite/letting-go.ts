@@ -59,7 +59,7 @@ export class LettingGo {
   /** As `Subscription.lapsed`. */
   lapsed(before?: Seq): Seq {
     if (this.#runs.length === 0) return 0;
-    const end = before ?? this.#unsettled.oldest();
+    const end = before ?? this.#unsettled.oldest(true);
     return this.#runs.findLast((seq) => seq < end) ?? 0;
   }
 

@@ -265,7 +265,11 @@ export class SqliteStreamIndex implements StreamIndex {
       this.#writes = this.#writes.slice(batch.length);
       const entries = batch.flatMap((write) => write.entries);
       if (await this.#commit(entries)) for (const { resolve } of batch) resolve();
-      else for (const { reject } of batch) reject(closed());
+      else {
+        // What comes behind mustn't be there without it: a gap's place goes before what follows the gap.
+        for (const { reject } of [...batch, ...this.#writes]) reject(closed());
+        this.#writes = [];
+      }
     }
     this.#writing = null;
   }

@@ -79,10 +79,12 @@ export class Unsettled {
     return (this.#open.first?.seq ?? next) - 1;
   }
 
-  /** The lowest seq, replays apart; infinite when there is none. */
-  oldest(): Seq {
+  /** The lowest seq; infinite when there is none. `replays`: of those too, as a stream's are events like any other. */
+  oldest(replays = false): Seq {
     let oldest = this.#open.first?.seq ?? Number.POSITIVE_INFINITY;
-    for (const { seq, replay } of this.#rows.values()) if (replay === 0 && seq < oldest) oldest = seq;
+    for (const { seq, replay } of this.#rows.values()) {
+      if (seq < oldest && (replays || replay === 0)) oldest = seq;
+    }
     return oldest;
   }
 

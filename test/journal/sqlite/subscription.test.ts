@@ -299,6 +299,30 @@ test("a replay into a stream that is purged before its readers get it is missed 
   assert.deepEqual(bench.seqs(), [3]);
 });
 
+test("what lapsed behind a stream's replay that is under way is told of only after it, also once that has a row", async () => {
+  const bench = new Bench({ kind: "stream", order: "seq" });
+  const { subscription } = bench;
+  const replay = replayEvent("r/s", { seq: 1, replay: 1, routes: ["r"] }, bench.clock.wall());
+  bench.append({}, replay, {}, {});
+  subscription.replayed(["r"], null);
+  const [first] = bench.lease();
+  // What it stands for is read.
+  await new Promise((resolve) => setImmediate(resolve));
+  const [replayed, third] = bench.lease(2);
+  assert.deepEqual([replayed?.event.seq, replayed?.replay], [2, 1]);
+  void subscription.settle(first!, delivered);
+  void subscription.settle(third!, delivered);
+  assert.deepEqual(
+    bench.commit()?.put.map(({ seq }) => seq),
+    [2],
+    "the cursor has passed it",
+  );
+  void subscription.letGo({ through: 4, outcome: "purged", reason: "purged" });
+  assert.equal(subscription.lapsed(), 0);
+  void subscription.settle(replayed!, delivered);
+  assert.equal(subscription.lapsed(), 4);
+});
+
 test("a purge spares nothing that is in flight a second try", async () => {
   const bench = new Bench();
   bench.append({}, {}, {});
