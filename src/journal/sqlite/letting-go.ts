@@ -89,7 +89,9 @@ export class LettingGo {
     let dropped = false;
     for (const delivery of this.#unsettled) {
       const waits = delivery.state === "parked" || delivery.replay > 0;
-      if (waits || delivery.freeSince >= time) continue;
+      // Not since before it came, as it would seem of one that was tried while the clock was set back.
+      const since = Math.max(delivery.freeSince, delivery.event?.time ?? 0);
+      if (waits || since >= time) continue;
       if (this.#drop(delivery, { through: delivery.seq, outcome: "expired", reason })) dropped = true;
     }
     if (dropped) this.#host.changed();

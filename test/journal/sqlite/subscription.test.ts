@@ -249,6 +249,18 @@ test("J6: by age what is free expires, not what waits for its key's head", async
   assert.deepEqual(bench.seqs(), [2], "its key became free just now");
 });
 
+test("J6: what became free while the clock was set back is no older than its event", () => {
+  const bench = new Bench();
+  bench.append({ key: "k" }, { key: "k" });
+  const [head] = bench.lease();
+  bench.clock.step(-2 * DAY);
+  void bench.subscription.settle(head!, delivered);
+  bench.clock.step(2 * DAY);
+  bench.subscription.letGoOld(bench.clock.wall() - DAY, "age");
+  assert.deepEqual(bench.commit()?.expired, []);
+  assert.deepEqual(bench.seqs(), [2]);
+});
+
 test("J6: what was never read expires as one range, and is counted", async () => {
   const bench = new Bench();
   bench.append({}, { source: "other" }, {}, {}, {});
