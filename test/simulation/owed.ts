@@ -229,8 +229,13 @@ export class Owed {
     this.replays.add(`${seq}/${last + 1}`);
   }
 
-  /** A person asks to let go all that it owes up to here; what is under way ends as it ends. */
-  letsGo(through: Seq): void {
+  /**
+   * A person asks to let go all that it owes up to here; what is under way ends as it ends. Removed, it owes nothing that
+   * came since; should it come back, it may.
+   */
+  letsGo(newest: Seq): void {
+    const removedAt = Math.max(0, ...[...this.routes.values()].map(({ until }) => until));
+    const through = this.active ? newest : Math.min(newest, removedAt);
     this.letGoThrough = Math.max(this.letGoThrough, through);
     this.everLetGoThrough = Math.max(this.everLetGoThrough, through);
   }
