@@ -163,7 +163,12 @@ export class Turns {
   #freed(delivery: Delivery | null): void {
     if (delivery === null) return;
     this.#parkedBytes -= delivery.event?.body.byteLength ?? 0;
-    this.free(delivery);
+    if (delivery.due <= this.#host.clock.monotonic()) this.free(delivery);
+    else {
+      // It was put behind its key's head, by an order that a reload brought, while it waited for its time.
+      delivery.state = "retrying";
+      this.wait(delivery);
+    }
   }
 
   #arm(): void {

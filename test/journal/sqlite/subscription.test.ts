@@ -226,6 +226,24 @@ test("a changed order waits for what is in flight", () => {
   assert.deepEqual(bench.seqs(), [], "3 waits for its key now");
 });
 
+test("J7: what a reload's order puts behind its key's head still waits for its own retry", () => {
+  const bench = new Bench({ order: "none" });
+  bench.append({ key: "k" }, { key: "k" });
+  const [head, next] = bench.lease();
+  void bench.subscription.settle(head!, retry(1_000));
+  void bench.subscription.settle(next!, retry(5_000));
+  bench.commit();
+  const routes = [{ route: "r", spans: [{ after: 0, until: null, sources: ["a"], counted: 0 }] }];
+  bench.subscription.change(definition({ order: "key" }), routes, true, null);
+  bench.clock.pass(1_000);
+  const [again] = bench.lease();
+  assert.equal(again?.event.seq, 1);
+  void bench.subscription.settle(again!, delivered);
+  assert.deepEqual(bench.seqs(), [], "the head has gone, and 2 isn't due");
+  bench.clock.pass(4_000);
+  assert.deepEqual(bench.seqs(), [2]);
+});
+
 test("J6: by age what is free expires, not what waits for its key's head", async () => {
   const bench = new Bench();
   bench.append({ key: "k" }, { key: "k" }, {});
