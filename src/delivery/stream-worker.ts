@@ -37,7 +37,10 @@ interface Flight {
 /** Leased at a time at most; halved while a batch keeps the event loop for longer than the stretch. */
 const BATCH = 64;
 const STRETCH_MS = 5;
-/** What was published waits so long to be written, or until there is so much of it. The feed's ring has it meanwhile. */
+/**
+ * While nothing else is owed, what was published waits so long to be written, or until there is so much of it: the next
+ * event goes with it. The feed's ring has it meanwhile.
+ */
 const GATHER = { ms: 100, events: 16 };
 /** After an index write failed: the first wait, doubling up to the last. */
 const INDEX_RETRY_MS = { first: 500, most: 30_000 };
@@ -174,6 +177,8 @@ export class StreamWorker {
       this.#render(flight);
     }
     this.#publish();
+    // Also where nothing could be leased: what has come may wait for what was gathered.
+    this.#gather();
     this.#lapseAll();
     if (leases.length === 0) return;
     const slow = this.#tools.clock.monotonic() - begun > STRETCH_MS;
@@ -265,10 +270,16 @@ export class StreamWorker {
   // -------------------------------------------------------------------------------------------------------- indexing
 
   #gather(): void {
-    if (this.#retired || this.#gathered.length >= GATHER.events) this.#write();
-    else if (this.#gathered.length > 0 && !this.#writing && this.#endGathering === null) {
-      this.#endGathering = this.#tools.clock.after(GATHER.ms, () => this.#write());
-    }
+    if (this.#gathered.length === 0 || this.#writing) return;
+    if (this.#retired || this.#gathered.length >= GATHER.events || this.#owesMore()) this.#write();
+    else this.#endGathering ??= this.#tools.clock.after(GATHER.ms, () => this.#write());
+  }
+
+  /** Perhaps it is handed out only when these are settled. */
+  #owesMore(): boolean {
+    return this.subscription
+      .counts()
+      .some(({ counts, replays }) => counts.pending > 0 || replays.pending > 0);
   }
 
   #write(waitMs: number = INDEX_RETRY_MS.first): void {

@@ -120,8 +120,12 @@ export class MemorySubscription implements Subscription {
     this.#ready();
   }
 
-  counts(): [] {
-    return [];
+  /** What isn't leased, as delivery asks for that. */
+  counts(): ReturnType<Subscription["counts"]> {
+    const none = { accepted: 0, pending: 0, inFlight: 0, retrying: 0, filtered: 0, delivered: 0 };
+    const counts = { ...none, dead: 0, expired: 0, purged: 0 };
+    const pending = this.#entries.filter(({ state }) => state === "pending").length;
+    return [{ route: "", counts: { ...counts, pending }, replays: counts }];
   }
 
   lag(): null {

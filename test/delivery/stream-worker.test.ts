@@ -171,6 +171,19 @@ test("what comes singly is published at once, and written and settled with what 
   );
 });
 
+test("what is handed out only once the one before is settled never waits for more to gather", async (t) => {
+  const { ledger, subscription, index, works, stream } = setUp({ r: { prepare: toChannel("c") } }, 1);
+  t.after(() => works.stop(0));
+  await works.apply([], [stream]);
+  ledger.append(newEvent());
+  for (let n = 2; n <= 30; n++) ledger.append(newEvent());
+  const begun = performance.now();
+  await waitFor("all but the last settled", () => subscription.settled.length >= 29);
+  // Three seconds, were each to wait.
+  assert.ok(performance.now() - begun < 1500);
+  assert.equal(index.writes.length, subscription.settled.length);
+});
+
 test("an index that can't be written is tried again; nothing is settled meanwhile, nothing is published twice", async (t) => {
   const { ledger, subscription, sink, index, works, stream } = setUp({ r: { prepare: toChannel("c") } });
   t.after(() => works.stop(0));
