@@ -55,16 +55,14 @@ export class PublishReader extends Writable {
 
   /** Goes on until nothing is left; or until it has to wait, and is called again. */
   #read(): void {
-    while (this.#at < this.#bytes.length) {
-      const wentOn =
-        this.#theirs > 0
-          ? this.#giveTheirs()
-          : this.#partial === null
-            ? this.#next()
-            : this.#fill(this.#partial);
-      if (!wentOn) return;
-    }
+    while (this.#at < this.#bytes.length) if (!this.#step()) return;
     this.#done();
+  }
+
+  /** False: it has to wait. */
+  #step(): boolean {
+    if (this.#theirs > 0) return this.#giveTheirs();
+    return this.#partial === null ? this.#next() : this.#fill(this.#partial);
   }
 
   #next(): boolean {
