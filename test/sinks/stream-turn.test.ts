@@ -11,6 +11,10 @@ const NOTHING: StreamHistory = {
   bounds: async () => ({ oldest: 0, newest: 0 }),
 } as Pick<StreamHistory, "read" | "bounds"> as StreamHistory;
 
+/** How long it has been quiet is for the tests to say. */
+let now = 0;
+const clock = { ...systemClock, monotonic: () => now };
+
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 /** Live readers of the channel `a`, and what each was written, write by write. */
@@ -24,7 +28,7 @@ async function setUp(readers: number) {
       maxBuffer: 1024 * 1024,
       maxDelayMs: 30_000,
       slow: () => "close",
-      clock: systemClock,
+      clock,
     },
     () => readers,
   );
@@ -81,4 +85,18 @@ test("what comes behind it in the same turn shares a write, and so does all of t
   assert.deepEqual(writes[1], ["1", "23", "456", "7"]);
   publish("8");
   assert.equal(writes[1]?.at(-1), "8", "they come singly again");
+});
+
+test("messages that come one by one without a rest between them share writes too", async () => {
+  const { writes, publish } = await setUp(1);
+  publish("1");
+  // It took 10 ms to write it to all.
+  now += 10;
+  await nextTurn();
+  now += 4;
+  publish("2");
+  publish("3");
+  assert.deepEqual(writes[0], ["1"]);
+  await nextTurn();
+  assert.deepEqual(writes[0], ["1", "23"]);
 });

@@ -62,7 +62,7 @@ export class Broadcast {
     this.#reading = {
       feed: this.feed,
       pages: new Pages(history, encode),
-      turn: new Turn(),
+      turn: new Turn(clock),
       signals,
       counters: this.counters,
       clock,

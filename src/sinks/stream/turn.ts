@@ -1,10 +1,11 @@
 /**
  * What readers are given within one turn of the event loop goes out in one write each: the more there is to do the more
- * comes together, and a write costs most of what a message does. While messages come singly, each is written at once:
- * the turn's end would find a thousand readers gone from the processor's caches.
+ * comes together, and a write costs most of what a message does. While messages come singly, and seldom enough, each is
+ * written at once: the turn's end would find a thousand readers gone from the processor's caches.
  *
  * Most readers are given the same messages in the same order: they share a `Run`, and the bytes that are made of it.
  */
+import type { Clock } from "../../ports.ts";
 
 /** Messages in order, as they will be written: a path in a tree whose root is the turn's beginning. */
 export class Run {
@@ -49,14 +50,27 @@ export interface Due {
   flush(): void;
 }
 
+/** Quiet is who has rested for such a part of the time that the last turn took: else much comes, if one by one. */
+const REST = 0.5;
+
 export class Turn {
+  readonly #clock: Clock;
   #start = new Run();
   #due: Due[] = [];
   #messages = 0;
   /** The last turn that had any had several: there will be more in this one. */
   #crowded = false;
+  #quiet = true;
+  /** Of the last turn that had any: when it ended, and how long that took it. Monotonic, ms. */
+  #ended = Number.NEGATIVE_INFINITY;
+  #took = 0;
+  #began = 0;
   #latest: object | null = null;
   #latestSingle = false;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
 
   /** Where this turn's runs begin. */
   get start(): Run {
@@ -66,15 +80,21 @@ export class Turn {
   /** Whether `message`, being given to one reader after another, is to be written at once. */
   single(message: object): boolean {
     if (message === this.#latest) return this.#latestSingle;
-    if (this.#messages++ === 0) setImmediate(this.#end);
+    if (this.#messages++ === 0) this.#begin();
     this.#latest = message;
-    this.#latestSingle = this.#messages === 1 && !this.#crowded;
+    this.#latestSingle = this.#messages === 1 && this.#quiet && !this.#crowded;
     return this.#latestSingle;
   }
 
   /** `one` is flushed at the turn's end; to be said once a turn, of a message that isn't `single`. */
   add(one: Due): void {
     this.#due.push(one);
+  }
+
+  #begin(): void {
+    this.#began = this.#clock.monotonic();
+    this.#quiet = this.#began - this.#ended >= this.#took * REST;
+    setImmediate(this.#end);
   }
 
   readonly #end = () => {
@@ -85,5 +105,7 @@ export class Turn {
     this.#messages = 0;
     this.#latest = null;
     for (const one of due) one.flush();
+    this.#ended = this.#clock.monotonic();
+    this.#took = this.#ended - this.#began;
   };
 }
