@@ -45,6 +45,12 @@ export async function scrapeMetrics(admin: string, signal?: AbortSignal): Promis
   return parseMetrics(await response.text());
 }
 
+/** What is accepted and not settled, over all accounts. */
+export async function unsettled(admin: string): Promise<number> {
+  const { samples } = await scrapeMetrics(admin);
+  return samples.filter(({ name }) => name === "leat_unsettled").reduce((sum, { value }) => sum + value, 0);
+}
+
 /** One side of J3 by route and sink: what was accepted, and what became of it. */
 export interface AccountSum {
   readonly accepted: number;

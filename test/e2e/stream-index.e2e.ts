@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { closeSync, openSync, readdirSync, rmSync, statSync, truncateSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { unsettled } from "../metrics-text.ts";
 import { waitFor } from "../wait-for.ts";
 import { type Daemon, makeDaemon } from "./daemon.ts";
 import { followStream, type StreamReader } from "./stream-reader.ts";
@@ -52,20 +53,6 @@ async function restart(daemon: Daemon, signal: NodeJS.Signals, between: () => vo
   await daemon.start();
 }
 
-async function waitUntilSettled(daemon: Daemon): Promise<void> {
-  let open = "";
-  const ask = async () => {
-    const metrics = await (await fetch(`${daemon.admin}/metrics`)).text();
-    open = metrics.split("\n").find((line) => /^leat_unsettled\{.*\} [1-9]/.test(line)) ?? "";
-  };
-  for (let asked = 0; asked < 200; asked++) {
-    await ask();
-    if (open === "") return;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  assert.equal(open, "", "it is settled soon");
-}
-
 const numbers = ({ events }: StreamReader) => events.map(({ data }) => (JSON.parse(data) as { n: number }).n);
 const upTo = (count: number, from = 0) => Array.from({ length: count - from }, (_, at) => from + at);
 const file = (daemon: Daemon) => join(daemon.folder, "data", "streams.db");
@@ -81,7 +68,7 @@ for (const signal of ["SIGTERM", "SIGKILL"] as const) {
     }
     await waitFor("all", () => first.events.length === 300);
     // What isn't settled at a kill -9 is handed out again, also to those who ask for what comes from now on.
-    await waitUntilSettled(daemon);
+    await waitFor("nothing to be left to settle", async () => (await unsettled(daemon.admin)) === 0);
     first.close();
     const leftOff = first.events[9]?.id;
 

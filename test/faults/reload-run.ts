@@ -9,7 +9,7 @@ import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { type Daemon, makeDaemon, makeReceiver } from "../e2e/daemon.ts";
 import { followStream } from "../e2e/stream-reader.ts";
-import { scrapeMetrics } from "../metrics-text.ts";
+import { scrapeMetrics, unsettled } from "../metrics-text.ts";
 import { waitFor } from "../wait-for.ts";
 import { identityLedger, LEAST_UNDER_FULL_LOAD, settleIdentity, watchIdentity } from "./identity.ts";
 import { recordLedger } from "./ledger.ts";
@@ -120,7 +120,7 @@ export async function reloadUnderLoad(t: TestContext, reloads: number): Promise<
     },
     30_000,
   );
-  await waitFor("everything to be settled", async () => (await unsettled(daemon)) === 0);
+  await waitFor("everything to be settled", async () => (await unsettled(daemon.admin)) === 0);
   replace(first);
   await reload(daemon, true, true);
   const late = await footprint(daemon);
@@ -194,9 +194,4 @@ async function footprint(daemon: Daemon): Promise<Footprint> {
     subscriptions: unknown[];
   };
   return { ...processFigures(daemon.pid()), subscriptions: subscriptions.length };
-}
-
-async function unsettled(daemon: Daemon): Promise<number> {
-  const { samples } = await scrapeMetrics(daemon.admin);
-  return samples.filter(({ name }) => name === "leat_unsettled").reduce((sum, { value }) => sum + value, 0);
 }
