@@ -35,6 +35,7 @@ async function setUp(readers: number) {
   const writes = Array.from({ length: readers }, (): string[] => []);
   for (const own of writes) {
     const outlet = {
+      prefetch() {},
       send: (chunk: Buffer) => own.push(String(chunk)) > 0,
       buffered: () => 0,
       full: () => false,

@@ -92,6 +92,8 @@ class Recorder implements Follower {
     this.selection = selection;
   }
 
+  prefetch(): void {}
+
   receive(group: Group, matched: readonly number[]): boolean {
     this.got.push(...group.pick(matched).map(({ body }) => `${group.seq}:${body}`));
     this.position = group.seq;

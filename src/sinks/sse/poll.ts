@@ -101,6 +101,8 @@ class LivePoll implements Follower {
     this.position = position;
   }
 
+  prefetch(): void {}
+
   receive(group: Group, matched: readonly number[]): boolean {
     if (group.seq <= this.position) return true;
     this.position = group.seq;

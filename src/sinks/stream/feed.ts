@@ -10,6 +10,7 @@ import type { ChannelSelection, StreamFrame } from "../../component.ts";
 import type { Seq } from "../../event.ts";
 import { compilePattern } from "../../pattern.ts";
 import { compileSelection } from "./channels.ts";
+import { type Prefetched, prefetching } from "./prefetch.ts";
 
 /** Covers what the index is behind, which is one commit of its thread; more only while its disk is full. */
 const RING_BYTES = 4 * 1024 * 1024;
@@ -62,7 +63,7 @@ export class Group {
 }
 
 /** One who is handed frames as they come. */
-export interface Follower {
+export interface Follower extends Prefetched {
   readonly selection: ChannelSelection;
   /** Takes some of a group's frames. False: no more for now; it falls out and has noted its position. */
   receive(group: Group, matched: readonly number[]): boolean;
@@ -150,14 +151,16 @@ export class Feed {
   #hand(group: Group): void {
     const [frame] = group.frames;
     if (frame !== undefined && group.frames.length === 1 && this.#byPattern.size === 0) {
-      for (const follower of this.#byChannel.get(frame.channel) ?? []) {
+      prefetching([...(this.#byChannel.get(frame.channel) ?? [])], (follower) => {
         if (!follower.receive(group, ONLY)) this.leave(follower);
-      }
+      });
       return;
     }
-    for (const [follower, matched] of this.#recipients(group.frames)) {
-      if (!follower.receive(group, matched)) this.leave(follower);
-    }
+    const recipients = this.#recipients(group.frames);
+    const matched = [...recipients.values()];
+    prefetching([...recipients.keys()], (follower, nth) => {
+      if (!follower.receive(group, matched[nth] as number[])) this.leave(follower);
+    });
   }
 
   /** All go and look into the history. */

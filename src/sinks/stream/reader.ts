@@ -65,8 +65,6 @@ const BEHIND_MS = 50;
 export class Reader implements Follower {
   readonly #reading: Reading;
   readonly #outlet: Outlet;
-  readonly #owner: ReaderOwner;
-  #selection: ChannelSelection;
   #position: Seq;
   #live = false;
   #closed = false;
@@ -74,6 +72,9 @@ export class Reader implements Follower {
   #run: Run | null = null;
   /** What waits until its outlet is empty again, while it may miss some; null: nothing does. */
   #backlog: Backlog | null = null;
+  // From here on what isn't needed for each message: the above lies together in memory.
+  readonly #owner: ReaderOwner;
+  #selection: ChannelSelection;
   /** Since when its outlet is full, monotonic; null: it isn't. */
   #cloggedAt: number | null = null;
   /** Something lapsed while it was there, be it before anything else came. */
@@ -137,6 +138,10 @@ export class Reader implements Follower {
         this.#send(page.chunk, page.frames);
       } else if (this.#position < feed.published) await this.#pause();
     }
+  }
+
+  prefetch(): void {
+    this.#outlet.prefetch();
   }
 
   receive(group: Group, matched: readonly number[]): boolean {

@@ -6,6 +6,7 @@
  * Most readers are given the same messages in the same order: they share a `Run`, and the bytes that are made of it.
  */
 import type { Clock } from "../../ports.ts";
+import { type Prefetched, prefetching } from "./prefetch.ts";
 
 /** Messages in order, as they will be written: a path in a tree whose root is the turn's beginning. */
 export class Run {
@@ -46,7 +47,7 @@ export class Run {
 }
 
 /** One who has something to write at the end of this turn. */
-export interface Due {
+export interface Due extends Prefetched {
   flush(): void;
 }
 
@@ -104,7 +105,7 @@ export class Turn {
     this.#crowded = this.#messages > 1;
     this.#messages = 0;
     this.#latest = null;
-    for (const one of due) one.flush();
+    prefetching(due, (one) => one.flush());
     this.#ended = this.#clock.monotonic();
     this.#took = this.#ended - this.#began;
   };

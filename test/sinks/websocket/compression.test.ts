@@ -67,6 +67,7 @@ test("a message is compressed once, however many read it", () => {
   const selection = { exact: ["a"], patterns: [] };
   const follower = () => ({
     selection,
+    prefetch: () => {},
     fallBack: () => {},
     receive: (group: Group, matched: readonly number[]) => had.push(group.chunk(matched)) > 0,
   });
