@@ -18,22 +18,26 @@ export interface Outlet extends Prefetched {
   drained(): Promise<void>;
 }
 
-/** No descriptor: bytes go to the stream. */
-const NONE = -1;
+/** Of a handle of Node's: undocumented, and all that tells a socket's descriptor. */
+interface Handle {
+  /** Absent, or negative, where there is none (Windows). */
+  readonly fd?: number;
+}
 
 export class SocketOutlet implements Outlet {
-  readonly #socket: Writable;
-  /** Its bytes go over the wire as they are. */
-  readonly #plain: boolean;
+  readonly #socket: Writable & { readonly _handle?: Handle | null };
+  readonly #handle: Handle | null;
+  readonly #descriptor: number;
 
   constructor(socket: Writable) {
     this.#socket = socket;
-    // Not those who inherit from it: what TLS is given is yet to be encrypted.
-    this.#plain = socket.constructor === Socket;
+    // A socket, and not what inherits from it: what TLS is given is yet to be encrypted.
+    this.#handle = socket.constructor === Socket ? (this.#socket._handle ?? null) : null;
+    this.#descriptor = this.#handle?.fd ?? -1;
   }
 
   prefetch(): void {
-    this.#descriptor();
+    this.#direct();
   }
 
   send(chunk: Buffer): boolean {
@@ -70,20 +74,25 @@ export class SocketOutlet implements Outlet {
    * done for a reader. Returns how many bytes it took; what keeps it from taking more the stream finds out.
    */
   #write(chunk: Buffer): number {
-    // Asked for each time: the number of one that was closed may be another file's.
-    const descriptor = this.#descriptor();
-    if (descriptor === NONE) return 0;
+    if (!this.#direct()) return 0;
     try {
-      return writeSync(descriptor, chunk);
+      return writeSync(this.#descriptor, chunk);
     } catch {
       return 0;
     }
   }
 
-  /** Of the socket's handle, which gives it up in closing; `NONE` too where handles have none (Windows). */
-  #descriptor(): number {
+  /**
+   * The stream keeps nothing that has to go first, and the descriptor is still the socket's: with its handle a socket gives
+   * it up in the moment of its closing, and it may be another file's in the next.
+   */
+  #direct(): boolean {
     const socket = this.#socket;
-    if (!this.#plain || !socket.writable || socket.writableLength > 0) return NONE;
-    return (socket as { _handle?: { fd?: number } | null })._handle?.fd ?? NONE;
+    return (
+      this.#descriptor >= 0 &&
+      socket._handle === this.#handle &&
+      socket.writable &&
+      socket.writableLength === 0
+    );
   }
 }

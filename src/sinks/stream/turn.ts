@@ -52,7 +52,7 @@ export interface Due extends Prefetched {
 }
 
 /** Quiet is who has rested for such a part of the time that the last turn took: else much comes, if one by one. */
-const REST = 0.5;
+const REST = 0.1;
 
 export class Turn {
   readonly #clock: Clock;
