@@ -41,7 +41,7 @@ const STRETCH_MS = 5;
  * While nothing else is owed, what was published waits so long to be written, or until there is so much of it: the next
  * event goes with it. The feed's ring has it meanwhile.
  */
-const GATHER = { ms: 100, events: 16 };
+const GATHER = { ms: 250, events: 16 };
 /** After an index write failed: the first wait, doubling up to the last. */
 const INDEX_RETRY_MS = { first: 500, most: 30_000 };
 /** How often the index of a quiet stream learns how far the journal has come without an event for it. */

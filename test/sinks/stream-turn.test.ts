@@ -94,7 +94,7 @@ test("messages that come one by one without a rest between them share writes too
   // It took 10 ms to write it to all.
   now += 10;
   await nextTurn();
-  now += 4;
+  now += 0.5;
   publish("2");
   publish("3");
   assert.deepEqual(writes[0], ["1"]);
