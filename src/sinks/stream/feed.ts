@@ -12,7 +12,10 @@ import { compilePattern } from "../../pattern.ts";
 import { compileSelection } from "./channels.ts";
 import { type Prefetched, prefetching } from "./prefetch.ts";
 
-/** Covers what the index is behind, which is one commit of its thread; more only while its disk is full. */
+/**
+ * Covers what the index is behind: what gathers before it is written (delivery/stream-worker.ts) and one commit of its thread.
+ * Where it doesn't (large bodies, a full disk), who comes waits until the index has it.
+ */
 const RING_BYTES = 4 * 1024 * 1024;
 const RING_GROUPS = 4096;
 

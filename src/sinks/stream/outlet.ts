@@ -70,8 +70,8 @@ export class SocketOutlet implements Outlet {
   }
 
   /**
-   * Hands the kernel what the stream would hand it now: what the stream does around that costs as much as all else that is
-   * done for a reader. Returns how many bytes it took; what keeps it from taking more the stream finds out.
+   * Hands the kernel what the stream would hand it now, without what the stream does around that for each reader. Returns
+   * how many bytes it took; what keeps it from taking more the stream finds out.
    */
   #write(chunk: Buffer): number {
     if (!this.#direct()) return 0;
